@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the running agent share. */
+#pragma once
+
+#include "agent/mux.h"
+#include "io/loop.h"
+
+#include <stdbool.h>
+#include <sys/resource.h>
+
+struct agent {
+        struct loop *loop;
+        struct mux *mux;
+        struct rlimit nofile; /* what we were started with, for the commands */
+        size_t n_running;     /* commands not yet reaped, with or without a stream */
+        bool ended;           /* the port is gone: the agent ends with the last command */
+};
+
+/* The last thing about a command: it is reaped and forgotten. */
+void agent_command_gone(struct agent *agent);

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bounds: output stays in the command's pipes until the host has given credit and the queue has room; input that the command does
+ * not read is kept, a window at most.  Pipes are watched edge-triggered: an output is read until it says EAGAIN, whenever its
+ * turn comes.
+ *
+ * A command lives (struct exec) until it is reaped and has no stream; one that lost its stream lives until its group is gone
+ * or killed.
+ */
+#include "agent/exec.h"
+
+#include "agent/account.h"
+#include "agent/spawn.h"
+#include "base/log.h"
+#include "wire/frame.h"
+#include "wire/varlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A pipe as large as a window takes what the host may send without a copy in between. Anybody may have up to 1 MiB: pipe(7). */
+#define PIPE_SIZE ((int)FRAME_WINDOW)
+
+struct output {
+        struct pump pump; /* first: the pump's address is ours */
+        struct exec *exec;
+        uint8_t channel;
+        int fd;
+        struct loop_source *source;
+        bool starved; /* there may be something to read, but there is no credit */
+};
+
+struct exec {
+        struct agent *agent;
+        struct stream *stream; /* NULL when it has ended or was lost */
+
+        char **argv;
+        char **environment;
+        char *cwd;
+        struct account account;
+
+        pid_t pid;
+        struct loop_source *child; /* NULL when reaped */
+        int wait_status;
+        int status_fd; /* open until it is known whether the command could be executed */
+        struct loop_source *status_source;
+        struct loop_source *kill_timer; /* while its group is given time to end */
+
+        int stdin_fd;
+        struct loop_source *stdin_source;
+        struct buf stdin_queue;
+        bool stdin_eof;
+        struct output outputs[2];
+};
+
+static void close_fd(int *fd, struct loop_source **source)
+{
+        loop_source_free(take_ptr(*source));
+        cleanup_close(fd);
+        *fd = -1;
+}
+
+static void close_output(struct output *o)
+{
+        mux_delist(o->exec->agent->mux, &o->pump);
+        close_fd(&o->fd, &o->source);
+}
+
+static void close_all(struct exec *e)
+{
+        close_fd(&e->status_fd, &e->status_source);
+        close_fd(&e->stdin_fd, &e->stdin_source);
+        for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++)
+                close_output(&e->outputs[i]);
+}
+
+static void exec_free(struct exec *e)
+{
+        struct agent *agent = e->agent;
+
+        close_all(e);
+        loop_source_free(e->child);
+        loop_source_free(e->kill_timer);
+        strv_free(e->argv);
+        strv_free(e->environment);
+        free(e->cwd);
+        account_done(&e->account);
+        buf_done(&e->stdin_queue);
+        free(e);
+        agent_command_gone(agent);
+}
+
+static void free_when_done(struct exec *e)
+{
+        if (!e->stream && !e->child && !e->kill_timer)
+                exec_free(e);
+}
+
+/* Ends with an error, which is the last thing the host hears; a child that could not execute ends by itself. */
+static void exec_fail(struct exec *e, const struct error *err)
+{
+        close_all(e);
+        stream_fail(take_ptr(e->stream), err);
+        free_when_done(e);
+}
+
+/* The final reply when everything is in: the exit status and the end of both outputs. */
+static void finish_when_done(struct exec *e)
+{
+        struct json_object *result;
+
+        if (!e->stream || e->child || e->status_fd >= 0 || e->outputs[0].fd >= 0 || e->outputs[1].fd >= 0)
+                return;
+        result = json_new();
+        if (WIFSIGNALED(e->wait_status))
+                json_add_u64(result, "signaled", (uint64_t)WTERMSIG(e->wait_status));
+        else
+                json_add_u64(result, "exited", (uint64_t)WEXITSTATUS(e->wait_status));
+        stream_reply(e->stream, varlink_reply_new(result, false));
+        stream_close(take_ptr(e->stream));
+        free_when_done(e);
+}
+
+/* ---- output */
+
+/* Its turn: one frame. Everything beyond waits for the next turn, for credit or for an edge. */
+static void on_output_turn(struct pump *pump)
+{
+        struct output *o = (struct output *)pump;
+        struct exec *e = o->exec;
+        uint8_t *place;
+        size_t max;
+        ssize_t n;
+
+        place = stream_data_place(e->stream, &max);
+        if (!place) {
+                o->starved = true;
+                return;
+        }
+        do
+                n = read(o->fd, place, max);
+        while (n < 0 && errno == EINTR);
+        if (n > 0) {
+                stream_data_sent(e->stream, o->channel, (size_t)n);
+                mux_enlist(e->agent->mux, &o->pump);
+        } else if (n == 0 || errno != EAGAIN) {
+                close_output(o);
+                stream_eof(e->stream, o->channel);
+                finish_when_done(e);
+        }
+}
+
+static void on_output(void *userdata, uint32_t events)
+{
+        struct output *o = userdata;
+
+        (void)events;
+        if (!o->starved)
+                mux_enlist(o->exec->agent->mux, &o->pump);
+}
+
+static void on_credit(void *userdata)
+{
+        struct exec *e = userdata;
+
+        for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++)
+                if (e->outputs[i].starved) {
+                        e->outputs[i].starved = false;
+                        mux_enlist(e->agent->mux, &e->outputs[i].pump);
+                }
+}
+
+/* ---- stdin */
+
+/* Nobody reads it: what is there and what still comes is dropped, and the host may go on sending. */
+static void stdin_drop(struct exec *e)
+{
+        close_fd(&e->stdin_fd, &e->stdin_source);
+        stream_grant(e->stream, buf_size(&e->stdin_queue));
+        buf_consume(&e->stdin_queue, buf_size(&e->stdin_queue));
+}
+
+/* Writes as much as the pipe takes; returns how much. Closes stdin when there is no reader any more. */
+static size_t stdin_write(struct exec *e, const uint8_t *data, size_t n)
+{
+        size_t done = 0;
+
+        while (done < n) {
+                ssize_t r = write(e->stdin_fd, data + done, n - done);
+
+                if (r >= 0) {
+                        done += (size_t)r;
+                } else if (errno == EAGAIN) {
+                        break;
+                } else if (errno != EINTR) {
+                        stdin_drop(e);
+                        return n;
+                }
+        }
+        return done;
+}
+
+static void on_stdin(void *userdata, uint32_t events)
+{
+        struct exec *e = userdata;
+        size_t n;
+
+        if (events & EPOLLERR) { /* the last reader has closed it: pipe(7) */
+                stdin_drop(e);
+                return;
+        }
+        n = stdin_write(e, buf_head(&e->stdin_queue), buf_size(&e->stdin_queue));
+        if (e->stdin_fd < 0)
+                return;
+        buf_consume(&e->stdin_queue, n);
+        stream_grant(e->stream, n);
+        if (e->stdin_eof && buf_size(&e->stdin_queue) == 0)
+                close_fd(&e->stdin_fd, &e->stdin_source);
+}
+
+static void on_data(void *userdata, const uint8_t *data, size_t n)
+{
+        struct exec *e = userdata;
+        size_t done = n;
+
+        if (e->stdin_fd >= 0 && !e->stdin_eof) {
+                done = buf_size(&e->stdin_queue) == 0 ? stdin_write(e, data, n) : 0;
+                buf_append(&e->stdin_queue, data + done, n - done);
+        }
+        stream_grant(e->stream, done);
+}
+
+static void on_eof(void *userdata)
+{
+        struct exec *e = userdata;
+
+        e->stdin_eof = true;
+        if (buf_size(&e->stdin_queue) == 0)
+                close_fd(&e->stdin_fd, &e->stdin_source);
+}
+
+/* ---- signals and the end */
+
+/* Before it has executed anything the child may not lead its group yet. */
+static void signal_group(struct exec *e, int signo)
+{
+        if (kill(-e->pid, signo) < 0 && e->child)
+                kill(e->pid, signo);
+}
+
+static void on_message(void *userdata, struct json_object *message)
+{
+        struct exec *e = userdata;
+        struct error err = ERROR_INIT;
+        int signo;
+
+        if (request_read_signal(message, &signo, &err) < 0)
+                log_warning("a message for '%s' that is not understood: %s", e->argv[0], err.message);
+        else
+                signal_group(e, signo);
+}
+
+static bool group_is_gone(const struct exec *e)
+{
+        return !e->child && kill(-e->pid, 0) < 0 && errno == ESRCH;
+}
+
+static void on_kill_timer(void *userdata)
+{
+        struct exec *e = userdata;
+
+        loop_source_free(take_ptr(e->kill_timer));
+        log_info("'%s' (pid %d) did not end on SIGHUP: killed", e->argv[0], e->pid);
+        signal_group(e, SIGKILL);
+        free_when_done(e);
+}
+
+/* The stream is gone, by the host or in a sync. SIGCONT, because a stopped process does not hear the SIGHUP. */
+static void on_closed(void *userdata)
+{
+        struct exec *e = userdata;
+
+        e->stream = NULL;
+        if (!group_is_gone(e)) {
+                signal_group(e, SIGHUP);
+                signal_group(e, SIGCONT);
+                e->kill_timer = loop_add_timer(e->agent->loop, on_kill_timer, e);
+                loop_timer_arm(e->kill_timer, EXEC_KILL_AFTER_MS);
+        }
+        close_all(e);
+        free_when_done(e);
+}
+
+static void on_child(void *userdata, int wait_status)
+{
+        struct exec *e = userdata;
+
+        loop_source_free(take_ptr(e->child));
+        e->wait_status = wait_status;
+        if (e->stream) {
+                finish_when_done(e);
+                return;
+        }
+        if (e->kill_timer && group_is_gone(e))
+                loop_source_free(take_ptr(e->kill_timer));
+        free_when_done(e);
+}
+
+/* ---- start */
+
+static struct spawn_plan plan_of(const struct exec *e)
+{
+        return (struct spawn_plan){.argv = e->argv,
+                                   .environment = e->environment,
+                                   .account = &e->account,
+                                   .cwd = e->cwd,
+                                   .nofile = e->agent->nofile};
+}
+
+static void on_status(void *userdata, uint32_t events)
+{
+        struct exec *e = userdata;
+        struct spawn_failure failure;
+        struct error err = ERROR_INIT;
+        struct json_object *reply;
+        ssize_t n;
+
+        (void)events;
+        n = read(e->status_fd, &failure, sizeof(failure));
+        if (n < 0)
+                return; /* interrupted: it is still there */
+        if (n == (ssize_t)sizeof(failure)) {
+                const struct spawn_plan plan = plan_of(e);
+
+                spawn_failure_error(&failure, &plan, &err);
+                exec_fail(e, &err);
+                return;
+        }
+        close_fd(&e->status_fd, &e->status_source);
+        reply = json_new();
+        json_add_u64(reply, "pid", (uint64_t)e->pid);
+        stream_reply(e->stream, varlink_reply_new(reply, true));
+        for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++) {
+                struct output *o = &e->outputs[i];
+                o->source = loop_add_fd(e->agent->loop, o->fd, EPOLLIN | EPOLLET, on_output, o);
+        }
+}
+
+static int open_pipe(int *ret_read, int *ret_write, struct error *err)
+{
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return error_errno(err, errno, "cannot make a pipe");
+        fcntl(fds[0], F_SETPIPE_SZ, PIPE_SIZE); /* refused to users with many pipes: then it is slower */
+        *ret_read = fds[0];
+        *ret_write = fds[1];
+        return 0;
+}
+
+static int start(struct exec *e, struct error *err)
+{
+        struct spawn_plan plan = plan_of(e);
+        autoclose int in = -1, out = -1, errors = -1;
+
+        if (open_pipe(&in, &e->stdin_fd, err) < 0 || open_pipe(&e->outputs[0].fd, &out, err) < 0 ||
+            open_pipe(&e->outputs[1].fd, &errors, err) < 0)
+                return -1;
+        fcntl(e->stdin_fd, F_SETFL, O_NONBLOCK);
+        fcntl(e->outputs[0].fd, F_SETFL, O_NONBLOCK);
+        fcntl(e->outputs[1].fd, F_SETFL, O_NONBLOCK);
+        plan.fds[0] = in;
+        plan.fds[1] = out;
+        plan.fds[2] = errors;
+        if (spawn(&plan, &e->pid, &e->status_fd, err) < 0)
+                return -1;
+        e->child = loop_add_child(e->agent->loop, e->pid, on_child, e);
+        e->status_source = loop_add_fd(e->agent->loop, e->status_fd, EPOLLIN, on_status, e);
+        e->stdin_source = loop_add_fd(e->agent->loop, e->stdin_fd, EPOLLOUT | EPOLLET, on_stdin, e);
+        return 0;
+}
+
+void exec_start(struct agent *agent, struct stream *stream, struct request *request)
+{
+        static const struct stream_ops ops = {
+                .data = on_data, .eof = on_eof, .message = on_message, .credit = on_credit, .closed = on_closed};
+        struct exec *e = xcalloc(1, sizeof(*e));
+        struct error err = ERROR_INIT;
+
+        agent->n_running++;
+        e->agent = agent;
+        e->stream = stream;
+        e->status_fd = e->stdin_fd = -1;
+        for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++)
+                e->outputs[i] =
+                        (struct output){.pump.fn = on_output_turn, .exec = e, .channel = (uint8_t)(CHANNEL_STDOUT + i), .fd = -1};
+        stream_take(stream, &ops, e);
+        if (account_find(request->exec.user, &e->account, &err) < 0) {
+                exec_fail(e, &err);
+                return;
+        }
+        e->argv = take_ptr(request->exec.argv);
+        e->cwd = take_ptr(request->exec.cwd);
+        e->environment = account_environment(&e->account, LOCALE_FILE, request->exec.environment);
+        if (start(e, &err) < 0)
+                exec_fail(e, &err);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One command and its stream.  Replies: {"pid"} once it runs, its output as data, {"exited"} or {"signaled"} when it is reaped
+ * and both outputs are at their end; or an error.  When the stream goes away first, the command's process group gets SIGHUP, and
+ * SIGKILL when something of it is left after EXEC_KILL_AFTER_MS.
+ */
+#pragma once
+
+#include "agent/agent.h"
+#include "agent/request.h"
+
+#define EXEC_KILL_AFTER_MS 5000 /* enough for a build to remove its temporary files */
+
+/* Takes the stream: answers on it, also errors, and ends it. Takes what it needs out of the request, too. */
+void exec_start(struct agent *agent, struct stream *stream, struct request *request);

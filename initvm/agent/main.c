@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* initvm-agent: runs commands in the guest for the host, over a virtio-serial port. See initvm-agent(8). */
+#include "agent/agent.h"
+#include "agent/info.h"
+#include "agent/methods.h"
+#include "agent/port.h"
+#include "base/log.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Three pipes, a pidfd, a timer and the status for each command, and some for ourselves. */
+#define NOFILE_NEEDED (STREAMS_MAX * 8 + 64)
+
+static void usage(FILE *f)
+{
+        fprintf(f, "usage: initvm-agent [--port PORT]\n"
+                   "\n"
+                   "Runs commands in the guest for the host.\n"
+                   "\n"
+                   "  --port PORT  character device, unix socket or fd:N (default: " PORT_DEFAULT ")\n"
+                   "  --version    print the version\n"
+                   "  --help       print this\n");
+}
+
+static void on_signal(void *userdata)
+{
+        struct agent *agent = userdata;
+
+        loop_quit(agent->loop, 0);
+}
+
+static void end_when_idle(struct agent *agent)
+{
+        if (agent->ended && agent->n_running == 0)
+                loop_quit(agent->loop, 0);
+}
+
+void agent_command_gone(struct agent *agent)
+{
+        agent->n_running--;
+        end_when_idle(agent);
+}
+
+static void on_ended(void *userdata)
+{
+        struct agent *agent = userdata;
+
+        log_info("the port is closed");
+        agent->ended = true;
+        end_when_idle(agent);
+}
+
+/* A descriptor of ours below 3 would be taken for a command's stdin: spawn.h. */
+static int fill_standard_fds(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd < 3);
+        return fd < 0 ? -1 : close(fd);
+}
+
+static void raise_nofile(struct rlimit *ret_before)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, ret_before) < 0)
+                abort();
+        limit = *ret_before;
+        limit.rlim_cur = MAX(limit.rlim_cur, MIN(limit.rlim_max, (rlim_t)NOFILE_NEEDED));
+        setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void set_signals(void)
+{
+        sigset_t mask;
+
+        signal(SIGPIPE, SIG_IGN); /* a command that closed its stdin is no reason to die */
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGINT);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
+static int run(struct port *port)
+{
+        static const struct mux_handler handler = {.open = methods_open, .hello = methods_hello, .ended = on_ended};
+        struct agent agent = {.loop = loop_new()};
+        struct loop_source *term, *interrupt;
+
+        set_signals();
+        raise_nofile(&agent.nofile);
+        term = loop_add_signal(agent.loop, SIGTERM, on_signal, &agent);
+        interrupt = loop_add_signal(agent.loop, SIGINT, on_signal, &agent);
+        agent.mux = mux_new(agent.loop, port, &handler, &agent);
+        loop_run(agent.loop);
+        /* Told to end: commands are not ours to end, they go on. What they hold is released by the kernel. */
+        if (!agent.ended) {
+                mux_flush(agent.mux);
+                _exit(0);
+        }
+        mux_free(agent.mux);
+        loop_source_free(term);
+        loop_source_free(interrupt);
+        loop_free(agent.loop);
+        return 0;
+}
+
+int main(int argc, char **argv)
+{
+        static const struct option options[] = {
+                {"port", required_argument, NULL, 'p'},
+                {"version", no_argument, NULL, 'v'},
+                {"help", no_argument, NULL, 'h'},
+                {0},
+        };
+        const char *spec = PORT_DEFAULT;
+        struct error err = ERROR_INIT;
+        struct port port = PORT_INIT;
+        int c, status;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+                switch (c) {
+                case 'p':
+                        spec = optarg;
+                        break;
+                case 'v':
+                        printf("initvm-agent %s\n", agent_version);
+                        return 0;
+                case 'h':
+                        usage(stdout);
+                        return 0;
+                default:
+                        usage(stderr);
+                        return 2;
+                }
+        if (optind < argc) {
+                usage(stderr);
+                return 2;
+        }
+        if (fill_standard_fds() < 0 || port_open(&port, spec, &err) < 0) {
+                log_error("%s", err.code ? err.message : "cannot open '/dev/null'");
+                return error_exit_status(err.code ? err.code : ERR_FAILED);
+        }
+        status = run(&port);
+        port_done(&port);
+        return status;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading what the host asks for: bytes in, a checked request out; nothing is done here. */
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What execve(2) would refuse is refused there; these bound what we keep in lists. */
+#define EXEC_ARGUMENTS_MAX   8192
+#define EXEC_ENVIRONMENT_MAX 1024
+
+enum request_kind { REQUEST_EXEC, REQUEST_GET_INFO, REQUEST_SHUTDOWN };
+
+struct request {
+        enum request_kind kind;
+        struct {
+                char **argv;        /* at least one, the first not empty */
+                char **environment; /* "NAME=value" each; NULL when there is none */
+                char *cwd;          /* absolute; NULL: the user's home */
+                char *user;         /* NULL: the agent's */
+        } exec;
+        struct {
+                const char *mode; /* "poweroff" or "reboot": the systemctl(1) verb */
+        } shutdown;
+};
+
+/* Reads the payload of an OPEN frame strictly. Not a call: ERR_PROTOCOL; a method that is not known: ERR_UNSUPPORTED; parameters
+ * that are not right: ERR_INVALID. */
+int request_read(const void *call, size_t n, struct request *ret, struct error *err);
+void request_done(struct request *request);
+
+/* Reads what the host may say while a command runs: {"signal": N}. */
+int request_read_signal(struct json_object *message, int *ret_signo, struct error *err);
