@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/create.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/create_child.h"
+#include "daemon/guest_exec.h"
+#include "daemon/progress.h"
+#include "daemon/vm.h"
+#include "provision/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Limits of what can be asked for: below them Debian does not run or the image cannot hold it, above them it is a slip. */
+#define MEMORY_MIN ((uint64_t)256 << 20)
+#define MEMORY_MAX ((uint64_t)4 << 40)
+#define SIZE_MIN   ((uint64_t)1 << 30)
+#define SIZE_MAX_  ((uint64_t)64 << 40)
+#define CPUS_MAX   256
+
+/* One finish step (early_command, boot loader, late_command) in the first boot. A late_command may install a lot. */
+#define STEP_TIMEOUT_MS (60 * 60 * 1000)
+
+#define FIRST_BOOT_STAGE "first-boot"
+
+struct create {
+        struct daemon *daemon;
+        struct vm_record record;
+        char *folder; /* <state>/creating/NAME */
+        char *target; /* <state>/vms/NAME */
+        char *image_path, *preseed, *mirror;
+        create_progress_fn progress;
+        create_done_fn done;
+        void *userdata;
+
+        struct create_child *child; /* while provisioning */
+        struct vm *vm;              /* from the first boot on */
+        struct json_object *result; /* of the child */
+        size_t next_step;
+        struct guest_exec *step;
+        int log_fd;
+        uint64_t stage_started;
+        bool cancelled;
+        bool ending;  /* failed: only the cleaning up is left */
+        bool killing; /* ... and has begun */
+        struct error err;
+};
+
+static void create_free(struct create *c)
+{
+        vm_free(c->vm);
+        vm_record_done(&c->record);
+        json_object_put(c->result);
+        if (c->log_fd >= 0)
+                close(c->log_fd);
+        free(c->folder);
+        free(c->target);
+        free(c->image_path);
+        free(c->preseed);
+        free(c->mirror);
+        free(c);
+}
+
+static void report(struct create *c, struct json_object *owned_progress)
+{
+        c->progress(c->userdata, owned_progress);
+}
+
+static void stage(struct create *c, const char *name, const char *state, const char *text)
+{
+        if (streq(state, "begin"))
+                c->stage_started = now_ms();
+        report(c, progress_stage(name, state, text, now_ms() - c->stage_started));
+}
+
+/* In a worker: nothing of it may stay. */
+static void remove_remains(void *userdata)
+{
+        struct create *c = userdata;
+        struct error err = ERROR_INIT;
+
+        if (create_remove_remains(c->folder, &err) < 0)
+                log_error("%s", err.message);
+}
+
+static void on_removed(void *userdata)
+{
+        struct create *c = userdata;
+
+        if (c->cancelled)
+                error_set(&c->err, ERR_CANCELLED, "cancelled; nothing was left behind");
+        c->done(c->userdata, NULL, &c->err);
+        create_free(c);
+}
+
+static void on_killed(void *userdata, const struct error *err)
+{
+        struct create *c = userdata;
+
+        if (err)
+                log_error("%s", err->message);
+        vm_free(take_ptr(c->vm));
+        worker_run(c->daemon->worker, remove_remains, on_removed, c);
+}
+
+/* Ends the VM of a failed first boot. While libvirt is still creating its domain this waits for on_started(). */
+static void end_vm(struct create *c)
+{
+        static const struct vm_stop_options kill_it = {.force = true};
+
+        if (c->killing)
+                return;
+        if (c->vm && vm_active(c->vm)) {
+                c->killing = true;
+                vm_stop(c->vm, &kill_it, NULL, on_killed, c);
+        } else if (!c->vm || !vm_busy(c->vm, NULL)) {
+                c->killing = true;
+                on_killed(c, NULL);
+        }
+}
+
+/* The one way out of a create that did not make it: end what runs, remove everything, tell. */
+static void fail(struct create *c, const struct error *err)
+{
+        if (c->ending)
+                return;
+        c->ending = true;
+        c->err = *err;
+        create_child_free(take_ptr(c->child));
+        guest_exec_cancel(take_ptr(c->step));
+        end_vm(c);
+}
+
+static void on_vm_progress(void *userdata, struct json_object *owned_progress)
+{
+        report(userdata, owned_progress);
+}
+
+/* The guest is down: the record is complete, and the rename makes it a VM. */
+static void on_shut_down(void *userdata, const struct error *stop_err)
+{
+        struct create *c = userdata;
+        struct error err = ERROR_INIT;
+        autofree char *vms = xasprintf("%s/vms", c->daemon->paths.state);
+        autofree char *log = xasprintf("%s/provision.log", c->folder);
+
+        if (c->ending)
+                return;
+        if (stop_err) {
+                fail(c, stop_err);
+                return;
+        }
+        free(take_ptr(c->record.reason));
+        if (vm_record_save(&c->record, c->folder, &err) < 0 || dir_make(vms, geteuid() == 0 ? 0711 : 0700, &err) < 0) {
+                fail(c, &err);
+                return;
+        }
+        if (rename(c->folder, c->target) < 0) {
+                error_errno(&err, errno, "cannot move the finished VM to '%s'", c->target);
+                fail(c, &err);
+                return;
+        }
+        stage(c, FIRST_BOOT_STAGE, "end", NULL);
+        c->done(c->userdata, c->target, NULL);
+        create_free(c);
+}
+
+static void run_next_step(struct create *c);
+
+static void on_step_done(void *userdata, const struct error *err)
+{
+        struct create *c = userdata;
+
+        c->step = NULL;
+        if (err) {
+                struct json_object *step = json_object_array_get_idx(json_get(c->result, "finish"), c->next_step - 1);
+                struct error e = *err;
+                error_prefix(&e, "%s failed", json_get_string(step, "text", "a step of the first boot"));
+                fail(c, &e);
+                return;
+        }
+        run_next_step(c);
+}
+
+static void run_next_step(struct create *c)
+{
+        static const struct vm_stop_options ordinary = {0};
+        struct json_object *steps = json_get(c->result, "finish");
+        struct json_object *step, *argv_json;
+        struct error err = ERROR_INIT;
+        autostrv char **argv = NULL;
+
+        if (!steps || c->next_step >= json_object_array_length(steps)) {
+                stage(c, FIRST_BOOT_STAGE, "update", "shutting down");
+                vm_stop(c->vm, &ordinary, on_vm_progress, on_shut_down, c);
+                return;
+        }
+        step = json_object_array_get_idx(steps, c->next_step++);
+        argv_json = json_get(step, "argv");
+        stage(c, FIRST_BOOT_STAGE, "update", json_get_string(step, "text", ""));
+        argv = json_to_strv(argv_json);
+        c->step = guest_exec_start(c->daemon->loop, vm_channel(c->vm), argv, c->log_fd, STEP_TIMEOUT_MS, on_step_done, c, &err);
+        if (!c->step)
+                fail(c, &err);
+}
+
+static void on_started(void *userdata, const struct error *err)
+{
+        struct create *c = userdata;
+
+        if (c->ending) {
+                end_vm(c);
+                return;
+        }
+        if (err) {
+                struct error e = *err;
+                error_prefix(&e, "the first boot failed");
+                fail(c, &e);
+                return;
+        }
+        run_next_step(c);
+}
+
+static void begin_first_boot(struct create *c)
+{
+        static const struct vm_start_options options = {.unsafe_writes = true};
+        struct error err = ERROR_INIT;
+        autofree char *log = xasprintf("%s/provision.log", c->folder);
+
+        c->record.hostname = xstrdup(json_get_string(c->result, "hostname", c->record.name));
+        c->record.command_line = xstrdup(json_get_string(c->result, "commandLine", ""));
+        if (vm_record_save(&c->record, c->folder, &err) < 0) {
+                fail(c, &err);
+                return;
+        }
+        c->vm = vm_load(c->daemon, c->folder, &err);
+        if (!c->vm) {
+                fail(c, &err);
+                return;
+        }
+        c->log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+        stage(c, FIRST_BOOT_STAGE, "begin", "booting for the first time");
+        vm_start(c->vm, &options, on_vm_progress, on_started, c);
+}
+
+static void on_child_progress(void *userdata, struct json_object *owned_progress)
+{
+        report(userdata, owned_progress);
+}
+
+static void on_child_done(void *userdata, struct json_object *result, const struct error *err)
+{
+        struct create *c = userdata;
+
+        create_child_free(take_ptr(c->child));
+        if (err) {
+                fail(c, err);
+                return;
+        }
+        c->result = json_object_get(result);
+        begin_first_boot(c);
+}
+
+static int check_range(const char *what, uint64_t value, uint64_t min, uint64_t max, struct error *err)
+{
+        if (value < min || value > max)
+                return error_set(err, ERR_INVALID, "%s of %s is out of range: between %s and %s", what, format_size(value),
+                                 format_size(min), format_size(max));
+        return 0;
+}
+
+/* Fills the record from the options, the image and the host. */
+static int fill_record(struct create *c, const struct create_options *o, struct error *err)
+{
+        struct image_list images;
+        const struct image *image;
+        struct vm_record *r = &c->record;
+        autofree char *uuid = NULL;
+        int result = -1;
+
+        if (image_list_load(&images, &c->daemon->paths, err) < 0)
+                return -1;
+        image = o->image ? image_list_find(&images, o->image, err) : image_list_default(&images);
+        if (!image && !o->image)
+                error_set(err, ERR_NOT_FOUND, "no image for this host's architecture; see 'initvm images'");
+        if (image && !streq(image->architecture, c->daemon->machine->debian)) {
+                error_set(err, ERR_UNSUPPORTED, "image '%s' is for %s, this host is %s; the VM has the host's architecture",
+                          image->name, image->architecture, c->daemon->machine->debian);
+        } else if (image) {
+                uuid = file_read("/proc/sys/kernel/random/uuid", 64, NULL, err);
+                if (uuid)
+                        uuid[strcspn(uuid, "\n")] = '\0';
+                r->name = xstrdup(o->name);
+                r->uuid = uuid ? xstrdup(uuid) : NULL;
+                r->image = xstrdup(image->name);
+                r->suite = xstrdup(image->suite);
+                r->architecture = xstrdup(image->architecture);
+                r->acceleration = xstrdup(o->acceleration ? o->acceleration : "auto");
+                r->memory = o->memory ? o->memory : machine_default_memory();
+                r->cpus = o->cpus ? o->cpus : machine_default_cpus();
+                r->size = o->size ? o->size : image->size;
+                r->created = (uint64_t)time(NULL);
+                c->image_path = xstrdup(image->path);
+                result = uuid ? 0 : -1;
+        }
+        image_list_done(&images);
+        return result;
+}
+
+static int check_options(struct create *c, const struct create_options *o, struct error *err)
+{
+        const char *accel = o->acceleration ? o->acceleration : "auto";
+        struct error why = ERROR_INIT;
+
+        if (!vm_name_valid(o->name))
+                return error_set(
+                        err, ERR_INVALID,
+                        "'%s' is not a name for a VM: 1 to %d letters, digits, '.', '_' or '-', beginning with a letter or digit",
+                        o->name, VM_NAME_MAX);
+        if (!streq(accel, "auto") && !streq(accel, "kvm") && !streq(accel, "tcg"))
+                return error_set(err, ERR_INVALID, "acceleration '%s' is not one of auto, kvm, tcg", accel);
+        if (streq(accel, "kvm") && accel_rule_out(c->daemon->accel, &why) < 0)
+                return error_set(err, ERR_UNSUPPORTED, "KVM does not work here: %s; use '--accel auto' for software emulation",
+                                 why.message);
+        if (o->preseed && o->preseed[0] != '/')
+                return error_set(err, ERR_INVALID, "the preseed's path must be absolute, not '%s'", o->preseed);
+        if (fill_record(c, o, err) < 0)
+                return -1;
+        if (check_range("memory", c->record.memory, MEMORY_MIN, MEMORY_MAX, err) < 0 ||
+            check_range("size", c->record.size, SIZE_MIN, SIZE_MAX_, err) < 0)
+                return -1;
+        if (c->record.cpus < 1 || c->record.cpus > CPUS_MAX)
+                return error_set(err, ERR_INVALID, "between 1 and %d CPUs are possible", CPUS_MAX);
+        return 0;
+}
+
+struct create *create_start(struct daemon *daemon, const struct create_options *o, create_progress_fn progress,
+                            create_done_fn done, void *userdata, struct error *err)
+{
+        struct create *c = xcalloc(1, sizeof(*c));
+        mode_t mode = geteuid() == 0 ? 0711 : 0700;
+        struct stat st;
+
+        c->daemon = daemon;
+        c->log_fd = -1;
+        c->progress = progress;
+        c->done = done;
+        c->userdata = userdata;
+        c->preseed = o->preseed ? xstrdup(o->preseed) : xasprintf("%s/default.cfg", daemon->paths.preseed);
+        c->mirror = o->mirror ? xstrdup(o->mirror) : NULL;
+        if (check_options(c, o, err) < 0) {
+                create_free(c);
+                return NULL;
+        }
+        c->folder = xasprintf("%s/creating/%s", daemon->paths.state, o->name);
+        c->target = xasprintf("%s/vms/%s", daemon->paths.state, o->name);
+        if (stat(c->target, &st) == 0) {
+                error_set(err, ERR_EXISTS,
+                          "VM '%s' is already there; start it with 'initvm -n %s start', or remove it with 'initvm -n %s "
+                          "destroy'",
+                          o->name, o->name, o->name);
+                create_free(c);
+                return NULL;
+        }
+        if (create_remove_remains(c->folder, err) < 0 || dir_make(c->folder, mode, err) < 0) {
+                create_free(c);
+                return NULL;
+        }
+        struct create_child_options child = {
+                .folder = c->folder,
+                .name = o->name,
+                .image = c->image_path,
+                .preseed = c->preseed,
+                .mirror = c->mirror,
+                .size = c->record.size,
+        };
+        c->child = create_child_start(daemon->loop, &child, on_child_progress, on_child_done, c, err);
+        if (!c->child) {
+                create_remove_remains(c->folder, NULL);
+                create_free(c);
+                return NULL;
+        }
+        return c;
+}
+
+struct vm *create_vm(struct create *c)
+{
+        return c->vm;
+}
+
+void create_cancel(struct create *c)
+{
+        struct error err = ERROR_INIT;
+
+        error_set(&err, ERR_CANCELLED, "cancelled");
+        c->cancelled = true;
+        fail(c, &err);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One create: provisioning by the child program into <state>/creating/NAME, the first boot with the finish steps that the child
+ * asked for, the shutdown, and the rename into <state>/vms/NAME, which alone makes it a VM.  Whatever ends it earlier, everything
+ * is removed.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "daemon/daemon.h"
+
+struct create;
+
+struct create_options {
+        const char *name;
+        const char *image;           /* name of an image description; NULL: the default */
+        const char *preseed;         /* absolute path; NULL: the default one */
+        const char *mirror;          /* NULL: the preseed's or the image's */
+        const char *acceleration;    /* auto, kvm, tcg */
+        uint64_t size, memory, cpus; /* 0: defaults */
+};
+
+typedef void (*create_progress_fn)(void *userdata, struct json_object *owned_progress);
+/* folder is the finished VM's, NULL on failure. */
+typedef void (*create_done_fn)(void *userdata, const char *folder, const struct error *err);
+
+/* NULL with err when the input is not acceptable; nothing has happened then. */
+struct create *create_start(struct daemon *daemon, const struct create_options *options, create_progress_fn progress,
+                            create_done_fn done, void *userdata, struct error *err);
+
+/* The VM of the first boot, NULL before; for libvirt's events. */
+struct vm *create_vm(struct create *c);
+
+/* Ends it; done comes (ERR_CANCELLED) when everything has been removed. */
+void create_cancel(struct create *c);
+
+/* Blocking, for a worker or the start of the daemon: removes what an interrupted create left in this folder. */
+int create_remove_remains(const char *folder, struct error *err);

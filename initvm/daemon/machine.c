@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/machine.h"
+
+#include "base/util.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define GIB        ((uint64_t)1 << 30)
+#define MEMORY_MIN (2 * GIB)
+#define MEMORY_MAX (16 * GIB)
+#define CPUS_MAX   16
+
+static const struct machine machines[] = {
+        {
+                .debian = "amd64",
+                .uname = "x86_64",
+                .type = "q35",
+                .emulator = "qemu-system-x86_64",
+                .console = "ttyS0",
+                .serial_target = "isa-serial",
+                .serial_model = "isa-serial",
+                .features = "<acpi/><apic/>",
+                /*
+                 * No cx16: QEMU 7.2's cmpxchg16b leaves garbage in EFLAGS, which becomes visible at the next interrupt (NT, VM,
+                 * ...); Linux 6.12 uses the instruction in its allocator and died of double faults in two boots of three.  No
+                 * la57: a fifth level of page tables only makes every emulated page walk longer.
+                 */
+                .tcg_cpu = "<cpu mode='maximum'><feature policy='disable' name='cx16'/><feature policy='disable' "
+                           "name='la57'/></cpu>",
+        },
+        {
+                .debian = "arm64",
+                .uname = "aarch64",
+                .type = "virt",
+                .emulator = "qemu-system-aarch64",
+                .console = "ttyAMA0",
+                .serial_target = "system-serial",
+                .serial_model = "pl011",
+                .features = "<acpi/><gic version='3'/>",
+                .tcg_cpu = "<cpu mode='maximum'/>",
+        },
+};
+
+const struct machine *machine_find(const char *debian)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
+                if (streq(machines[i].debian, debian))
+                        return &machines[i];
+        return NULL;
+}
+
+const struct machine *machine_host(struct error *err)
+{
+        struct utsname u;
+
+        if (uname(&u) == 0)
+                for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
+                        if (streq(machines[i].uname, u.machine))
+                                return &machines[i];
+        error_set(err, ERR_UNSUPPORTED, "this host's architecture '%s' is not supported: x86_64 and aarch64 are", u.machine);
+        return NULL;
+}
+
+uint64_t machine_default_memory(void)
+{
+        uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+        uint64_t share = MIN(MAX(total / 4, MEMORY_MIN), MEMORY_MAX);
+
+        return MIN(share, total / 4 * 3) / (1 << 20) * (1 << 20);
+}
+
+unsigned machine_default_cpus(void)
+{
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+        return (unsigned)MIN(MAX(n, 1), CPUS_MAX);
+}

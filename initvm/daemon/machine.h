@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What differs between host architectures, in one table: the guest always has the host's. Sources: qemu-system-*(1), libvirt's
+ * domain format page (os, serial), Debian's kernel packages. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+struct machine {
+        const char *debian;   /* Debian's name: amd64 */
+        const char *uname;    /* the kernel's and libvirt's name: x86_64 */
+        const char *type;     /* QEMU machine type */
+        const char *emulator; /* QEMU's program */
+        const char *console;  /* the kernel's name of the first serial port */
+        const char *serial_target, *serial_model;
+        const char *features; /* XML inside <features> */
+        const char *tcg_cpu;  /* XML of <cpu> under software emulation */
+};
+
+/* By Debian's name. NULL when unknown. */
+const struct machine *machine_find(const char *debian);
+
+/* The host's. NULL with ERR_UNSUPPORTED elsewhere. */
+const struct machine *machine_host(struct error *err);
+
+/* A new VM's share of this host: a quarter of its memory between 2 and 16 GiB (never more than three quarters), all its CPUs up
+ * to 16. Bytes and count. */
+uint64_t machine_default_memory(void);
+unsigned machine_default_cpus(void);

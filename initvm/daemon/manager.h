@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* All VMs of this daemon: loaded from <state>/vms, matched with libvirt's domains at the start, kept in step by its events. */
+#pragma once
+
+#include "daemon/create.h"
+#include "daemon/daemon.h"
+#include "daemon/vm.h"
+
+struct manager;
+
+/*
+ * Connects to libvirt (embedded driver below <state>/libvirt), adopts running domains, removes what interrupted creates left, and
+ * fills daemon->libvirt and daemon->recovered. Blocks (a first connection takes some seconds): before the loop runs.
+ */
+struct manager *manager_new(struct daemon *daemon, struct error *err);
+void manager_free(struct manager *m); /* running VMs live on; creates are cancelled and cleaned by the next daemon */
+
+struct vm *manager_find(struct manager *m, const char *name, struct error *err); /* NULL with ERR_NOT_FOUND */
+
+/* The create of that name that is under way, NULL when there is none. */
+struct create *manager_creating(struct manager *m, const char *name);
+
+/* create_start() with the VM taken in at the end; done gets it, or NULL with err. */
+typedef void (*manager_created_fn)(void *userdata, struct vm *vm, const struct error *err);
+struct create *manager_create(struct manager *m, const struct create_options *options, create_progress_fn progress,
+                              manager_created_fn done, void *userdata, struct error *err);
+
+/* Stops and removes; removed tells whether there was anything. */
+typedef void (*manager_destroyed_fn)(void *userdata, bool removed, const struct error *err);
+void manager_destroy(struct manager *m, const char *name, manager_destroyed_fn done, void *userdata);
+
+/* Describes one VM (name) or all (NULL), with libvirt's state of this moment; fn gets an owned JSON array. */
+typedef void (*manager_described_fn)(void *userdata, struct json_object *owned_array);
+void manager_describe(struct manager *m, const char *name, manager_described_fn fn, void *userdata);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What manager.c, describe.c and recover.c share. */
+#pragma once
+
+#include "daemon/manager.h"
+
+/* A create under way. */
+struct creation {
+        struct manager *manager;
+        char *name;
+        struct create *create;
+        create_progress_fn progress;
+        manager_created_fn done;
+        void *userdata;
+        struct creation *next;
+};
+
+struct manager {
+        struct daemon *daemon;
+        int lifecycle; /* libvirt's id of our event callback */
+        struct vm **vms;
+        size_t n_vms;
+        struct creation *creations;
+};
+
+void manager_add(struct manager *m, struct vm *owned);
+void manager_remove(struct manager *m, struct vm *vm); /* frees it */
+void manager_recover(struct manager *m);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* Each method: read its parameters strictly, begin the work, answer when it has ended. */
+#include "daemon/methods.h"
+
+#include "base/log.h"
+#include "daemon/manager.h"
+#include "daemon/methods_private.h"
+#include "daemon/progress.h"
+#include "daemon/relay.h"
+#include "provision/image.h"
+#include "wire/interface_text.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int methods_read(struct json_object *parameters, const struct json_field *fields, size_t n, struct error *err)
+{
+        autojson struct json_object *empty = parameters ? NULL : json_new();
+
+        if (json_read(parameters ? parameters : empty, fields, n, err) < 0)
+                return error_prefix(err, "parameters");
+        return 0;
+}
+
+static int get_status(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        struct json_object *o;
+        char *uri;
+
+        if (methods_read(parameters, NULL, 0, err) < 0)
+                return -1;
+        o = json_new();
+        uri = virConnectGetURI(d->libvirt);
+        json_add_string(o, "version", INITVM_VERSION);
+        json_add_u64(o, "pid", (uint64_t)getpid());
+        json_add_u64(o, "uptime", now_ms() - d->started);
+        json_add_u64(o, "memory", methods_resident_bytes());
+        json_add_u64(o, "clients", server_clients(d->server));
+        json_add_string(o, "connection", uri);
+        json_add_bool(o, "connected", virConnectIsAlive(d->libvirt) == 1);
+        json_add_string(o, "home", d->paths.state);
+        json_add_string(o, "socket", d->paths.socket);
+        json_add_string(o, "log", d->paths.log);
+        json_add(o, "recovered", json_from_strv(d->recovered));
+        free(uri);
+        call_reply(call, o);
+        return 0;
+}
+
+static int stop_daemon(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+
+        if (methods_read(parameters, NULL, 0, err) < 0)
+                return -1;
+        log_info("asked to stop");
+        call_reply(call, NULL);
+        d->quit = true;
+        return 0;
+}
+
+static int list_images(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        struct image_list list;
+        const struct image *preferred;
+        struct json_object *o, *array;
+
+        if (methods_read(parameters, NULL, 0, err) < 0 || image_list_load(&list, &d->paths, err) < 0)
+                return -1;
+        preferred = image_list_default(&list);
+        array = json_object_new_array();
+        for (size_t i = 0; i < list.n; i++) {
+                const struct image *image = list.images[i];
+                struct json_object *one = json_new();
+                json_add_string(one, "name", image->name);
+                json_add_string(one, "description", image->description);
+                json_add_string(one, "suite", image->suite);
+                json_add_string(one, "architecture", image->architecture);
+                json_add_bool(one, "default", image == preferred);
+                json_add_string(one, "path", image->path);
+                json_object_array_add(array, one);
+        }
+        o = json_new();
+        json_add(o, "images", array);
+        json_add(o, "warnings", json_from_strv(list.warnings));
+        image_list_done(&list);
+        call_reply(call, o);
+        return 0;
+}
+
+static void on_listed(void *userdata, struct json_object *owned_array)
+{
+        struct json_object *o = json_new();
+
+        json_add(o, "vms", owned_array);
+        call_reply(userdata, o);
+}
+
+static int list(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+
+        if (methods_read(parameters, NULL, 0, err) < 0)
+                return -1;
+        manager_describe(d->manager, NULL, on_listed, call);
+        return 0;
+}
+
+static int status(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        const char *name;
+        const struct json_field fields[] = {{"name", JSON_FIELD_STRING, JSON_REQUIRED, &name}};
+
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0 || !manager_find(d->manager, name, err))
+                return -1;
+        manager_describe(d->manager, name, methods_reply_vm, call);
+        return 0;
+}
+
+static void on_destroyed(void *userdata, bool removed, const struct error *err)
+{
+        struct json_object *o;
+
+        if (err) {
+                call_fail(userdata, err);
+                return;
+        }
+        o = json_new();
+        json_add_bool(o, "removed", removed);
+        call_reply(userdata, o);
+}
+
+static int destroy(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        const char *name;
+        const struct json_field fields[] = {{"name", JSON_FIELD_STRING, JSON_REQUIRED, &name}};
+
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        manager_destroy(d->manager, name, on_destroyed, call);
+        return 0;
+}
+
+static struct vm *running_vm(struct daemon *d, const char *name, struct error *err)
+{
+        struct vm *vm = manager_find(d->manager, name, err);
+
+        if (vm && !vm_active(vm)) {
+                error_set(err, ERR_STATE, "VM '%s' is not running; start it with 'initvm -n %s start'", name, name);
+                return NULL;
+        }
+        return vm;
+}
+
+static int exec(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        const char *name, *cwd = NULL, *user = NULL;
+        struct json_object *argv, *environment = NULL;
+        autojson struct json_object *forwarded = NULL;
+        struct vm *vm;
+        const struct json_field fields[] = {
+                {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
+                {"argv", JSON_FIELD_STRINGS, JSON_REQUIRED, &argv},
+                {"cwd", JSON_FIELD_STRING, 0, &cwd},
+                {"environment", JSON_FIELD_STRINGS, 0, &environment},
+                {"user", JSON_FIELD_STRING, 0, &user},
+        };
+
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        vm = running_vm(d, name, err);
+        if (!vm)
+                return -1;
+        forwarded = json_new();
+        json_add(forwarded, "argv", json_object_get(argv));
+        json_add_string(forwarded, "cwd", cwd);
+        json_add(forwarded, "environment", json_object_get(environment));
+        json_add_string(forwarded, "user", user);
+        return relay_exec(vm_channel(vm), call, forwarded, d->loop, err);
+}
+
+static int attach(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        const char *name;
+        bool read_only = false, force = false;
+        struct json_object *reply;
+        struct conn *conn;
+        struct vm *vm;
+        const struct json_field fields[] = {
+                {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
+                {"readOnly", JSON_FIELD_BOOL, 0, &read_only},
+                {"force", JSON_FIELD_BOOL, 0, &force},
+        };
+
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        vm = running_vm(d, name, err);
+        if (!vm)
+                return -1;
+        if (!vm_console(vm))
+                return error_set(err, ERR_STATE, "the console of VM '%s' cannot be opened; see 'initvm daemon log'", name);
+        if (!read_only && !force && console_has_writer(vm_console(vm)))
+                return error_set(err, ERR_STATE,
+                                 "another 'initvm attach' has the keyboard of VM '%s'; watch with --read-only, or take it over "
+                                 "with --force",
+                                 name);
+        reply = json_new();
+        json_add_bool(reply, "writer", !read_only);
+        conn = call_upgrade(call, reply);
+        if (conn)
+                console_attach(vm_console(vm), conn, !read_only);
+        return 0;
+}
+
+static const struct server_method methods[] = {
+        {"org.initvm.GetStatus", false, false, get_status},   {"org.initvm.StopDaemon", false, false, stop_daemon},
+        {"org.initvm.ListImages", false, false, list_images}, {"org.initvm.Create", true, false, methods_create},
+        {"org.initvm.Start", false, false, methods_start},    {"org.initvm.Stop", false, false, methods_stop},
+        {"org.initvm.Destroy", false, false, destroy},        {"org.initvm.List", false, false, list},
+        {"org.initvm.Status", false, false, status},          {"org.initvm.Exec", false, true, exec},
+        {"org.initvm.Attach", false, true, attach},
+};
+
+const struct server_interface methods_interface = {
+        .name = "org.initvm",
+        .description = interface_text_org_initvm,
+        .methods = methods,
+        .n_methods = ARRAY_SIZE(methods),
+};

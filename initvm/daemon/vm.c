@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/vm.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/domain_xml.h"
+#include "daemon/progress.h"
+#include "daemon/vm_private.h"
+#include "wire/varlink.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
+{
+        struct vm *vm = xcalloc(1, sizeof(*vm));
+
+        vm->daemon = daemon;
+        vm->folder = xstrdup(folder);
+        if (vm_record_load(&vm->record, folder, err) < 0) {
+                vm_free(vm);
+                return NULL;
+        }
+        return vm;
+}
+
+static void let_go(struct vm *vm)
+{
+        channel_free(take_ptr(vm->channel));
+        console_free(take_ptr(vm->console));
+        if (vm->domain)
+                virDomainFree(take_ptr(vm->domain));
+}
+
+void vm_free(struct vm *vm)
+{
+        if (!vm)
+                return;
+        let_go(vm);
+        loop_source_free(vm->deadline);
+        vm_record_done(&vm->record);
+        free(vm->folder);
+        free(vm);
+}
+
+const struct vm_record *vm_record(const struct vm *vm)
+{
+        return &vm->record;
+}
+
+const char *vm_folder(const struct vm *vm)
+{
+        return vm->folder;
+}
+
+void vm_moved(struct vm *vm, const char *folder)
+{
+        free(vm->folder);
+        vm->folder = xstrdup(folder);
+}
+
+bool vm_busy(const struct vm *vm, struct error *err)
+{
+        if (!vm->operation)
+                return false;
+        error_set(err, ERR_STATE, "VM '%s' is %s; wait until that has ended", vm->record.name, vm->operation);
+        return true;
+}
+
+bool vm_active(const struct vm *vm)
+{
+        return vm->domain != NULL;
+}
+
+struct channel *vm_channel(struct vm *vm)
+{
+        return vm->channel;
+}
+
+struct console *vm_console(struct vm *vm)
+{
+        return vm->console;
+}
+
+virDomainPtr vm_domain(struct vm *vm)
+{
+        return vm->domain;
+}
+
+void vm_save_record(struct vm *vm)
+{
+        struct error err = ERROR_INIT;
+
+        if (vm_record_save(&vm->record, vm->folder, &err) < 0)
+                log_warning("VM '%s': %s", vm->record.name, err.message);
+}
+
+void vm_operation_begin(struct vm *vm, const char *name, vm_progress_fn progress, vm_done_fn done, void *userdata)
+{
+        vm->operation = name;
+        vm->operation_started = now_ms();
+        vm->progress = progress;
+        vm->done = done;
+        vm->userdata = userdata;
+}
+
+void vm_operation_end(struct vm *vm, const struct error *err)
+{
+        vm_done_fn done = vm->done;
+
+        if (!vm->operation)
+                return;
+        vm->operation = NULL;
+        vm->done = NULL;
+        vm->progress = NULL;
+        loop_source_free(take_ptr(vm->deadline));
+        if (done)
+                done(vm->userdata, err);
+}
+
+void vm_report(struct vm *vm, struct json_object *owned_progress)
+{
+        if (vm->progress)
+                vm->progress(vm->userdata, owned_progress);
+        else
+                json_object_put(owned_progress);
+}
+
+static void on_hello(void *userdata, struct json_object *parameters)
+{
+        struct vm *vm = userdata;
+
+        log_info("VM '%s': agent %s, kernel %s", vm->record.name, json_get_string(parameters, "agentVersion", "?"),
+                 json_get_string(parameters, "kernel", "?"));
+        free(vm->record.hostname);
+        vm->record.hostname = xstrdup(json_get_string(parameters, "hostname", vm->record.name));
+        if (vm->hello_wanted) {
+                vm->hello_wanted = false;
+                vm_operation_end(vm, NULL);
+        }
+}
+
+static void on_agent_lost(void *userdata)
+{
+        struct vm *vm = userdata;
+
+        log_info("VM '%s': the agent is gone", vm->record.name);
+}
+
+static const struct channel_events agent_events = {.hello = on_hello, .lost = on_agent_lost};
+
+void vm_take_streams(struct vm *vm, virStreamPtr console, virStreamPtr channel)
+{
+        autofree char *log = xasprintf("%s/console.log", vm->folder);
+
+        if (console)
+                vm->console = console_new(vm->daemon->loop, console, log);
+        if (channel)
+                vm->channel = channel_new(vm->daemon->loop, channel, &agent_events, vm);
+}
+
+int vm_open_streams(virDomainPtr domain, virStreamPtr *ret_console, virStreamPtr *ret_channel, struct error *err)
+{
+        virConnectPtr connection = virDomainGetConnect(domain);
+        virStreamPtr console = virStreamNew(connection, VIR_STREAM_NONBLOCK);
+        virStreamPtr channel = virStreamNew(connection, VIR_STREAM_NONBLOCK);
+
+        if (console && channel && virDomainOpenConsole(domain, NULL, console, VIR_DOMAIN_CONSOLE_FORCE) == 0 &&
+            virDomainOpenChannel(domain, AGENT_PORT_NAME, channel, VIR_DOMAIN_CHANNEL_FORCE) == 0) {
+                *ret_console = console;
+                *ret_channel = channel;
+                return 0;
+        }
+        error_set(err, ERR_FAILED, "cannot open the VM's console and agent port: %s", virt_error());
+        if (console) {
+                virStreamAbort(console);
+                virStreamFree(console);
+        }
+        if (channel)
+                virStreamFree(channel);
+        return -1;
+}
+
+void vm_adopt(struct vm *vm, virDomainPtr owned_domain)
+{
+        struct error err = ERROR_INIT;
+        virStreamPtr console, channel;
+
+        vm->domain = owned_domain;
+        vm->running_kvm = true;
+        autofree char *type = virDomainGetXMLDesc(owned_domain, 0);
+        if (type && strstr(type, "<domain type='qemu'"))
+                vm->running_kvm = false;
+        /* A daemon that died between creating the paused domain and resuming it. */
+        if (virDomainResume(owned_domain) < 0)
+                log_debug("VM '%s': %s", vm->record.name, virt_error());
+        if (vm_open_streams(owned_domain, &console, &channel, &err) < 0)
+                log_warning("VM '%s': %s", vm->record.name, err.message);
+        else
+                vm_take_streams(vm, console, channel);
+}
+
+/* Why a domain ended, in a sentence (virDomainEventStoppedDetailType). NULL when it was the proper end of our own stop. */
+static const char *stop_reason(const struct vm *vm, int detail)
+{
+        switch (detail) {
+        case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
+                return vm->stopping ? "stopped" : "the guest powered itself off";
+        case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
+                return vm->stopping ? "killed by 'initvm stop'" : "killed through libvirt";
+        case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+                return "the guest crashed";
+        case VIR_DOMAIN_EVENT_STOPPED_FAILED:
+                return "QEMU ended unexpectedly (killed, or out of memory)";
+        default:
+                return "stopped";
+        }
+}
+
+void vm_domain_stopped(struct vm *vm, int detail)
+{
+        const char *reason = stop_reason(vm, detail);
+        bool wanted = vm->stopping;
+        struct error err = ERROR_INIT;
+        autofree char *last = NULL;
+
+        if (!vm->domain)
+                return;
+        log_info("VM '%s': %s", vm->record.name, reason);
+        last = vm->console ? console_last_lines(vm->console, 8) : xstrdup("");
+        let_go(vm);
+        vm->stopping = false;
+        vm->hello_wanted = false;
+        free(vm->record.reason);
+        vm->record.reason = xstrdup(reason);
+        vm->record.started = 0;
+        vm_save_record(vm);
+        if (wanted) {
+                vm_operation_end(vm, NULL);
+        } else if (vm->operation) {
+                error_set(&err, ERR_FAILED, "VM '%s' ended while it was %s: %s; the console's last lines:\n%s", vm->record.name,
+                          vm->operation, reason, last);
+                vm_operation_end(vm, &err);
+        }
+}
+
+void vm_check_ended(struct vm *vm)
+{
+        if (vm->domain || !vm->record.started)
+                return;
+        free(vm->record.reason);
+        vm->record.reason = xstrdup("it ended while no daemon was running (power-off, killed, or a restart of the host)");
+        vm->record.started = 0;
+        vm_save_record(vm);
+}
+
+/* QEMU's process, from the pid file that libvirt's driver keeps below its root; 0 when it cannot be told. */
+static uint64_t qemu_pid(const struct vm *vm)
+{
+        autofree char *path = xasprintf("%s/libvirt/run/qemu/%s.pid", vm->daemon->paths.state, vm->record.name);
+        autofree char *text = file_read(path, 32, NULL, NULL);
+        uint64_t pid = 0;
+
+        if (!text)
+                return 0;
+        text[strcspn(text, "\n")] = '\0';
+        return parse_u64(text, 1, INT32_MAX, &pid) < 0 ? 0 : pid;
+}
+
+static const char *state_name(const struct vm *vm, int domain_state)
+{
+        if (vm->operation)
+                return vm->operation;
+        switch (domain_state) {
+        case VIR_DOMAIN_RUNNING:
+        case VIR_DOMAIN_BLOCKED:
+                return "running";
+        case VIR_DOMAIN_PAUSED:
+        case VIR_DOMAIN_PMSUSPENDED:
+                return "paused";
+        case VIR_DOMAIN_SHUTDOWN:
+                return "stopping";
+        default:
+                return "stopped";
+        }
+}
+
+struct json_object *vm_describe(struct vm *vm, int domain_state)
+{
+        const struct vm_record *r = &vm->record;
+        struct json_object *o = json_new(), *disk = json_new();
+        autofree char *image = xasprintf("%s/buildenv.img", vm->folder);
+        autofree char *log = xasprintf("%s/console.log", vm->folder);
+        struct stat st = {0};
+        uint64_t pid;
+
+        if (stat(image, &st) < 0)
+                st.st_blocks = 0;
+        json_add_u64(disk, "virtual", r->size);
+        json_add_u64(disk, "allocated", (uint64_t)st.st_blocks * 512);
+        json_add_string(o, "name", r->name);
+        json_add_string(o, "state", state_name(vm, domain_state));
+        if (!vm->domain)
+                json_add_string(o, "reason", r->reason ? r->reason : "not started yet");
+        json_add_string(o, "agent", !vm->domain ? "none" : channel_ready(vm->channel) ? "connected" : "waiting");
+        json_add_string(o, "image", r->image);
+        json_add_string(o, "suite", r->suite);
+        json_add_string(o, "architecture", r->architecture);
+        json_add_string(o, "hostname", r->hostname);
+        json_add_u64(o, "memory", r->memory);
+        json_add_u64(o, "cpus", r->cpus);
+        json_add(o, "disk", disk);
+        if (vm->domain) {
+                json_add_string(o, "acceleration", vm->running_kvm ? "kvm" : "tcg");
+                pid = qemu_pid(vm);
+                if (pid)
+                        json_add_u64(o, "pid", pid);
+                if (r->started)
+                        json_add_u64(o, "uptime", (uint64_t)MAX(time(NULL) - (time_t)r->started, 0) * 1000);
+        }
+        json_add_u64(o, "created", r->created);
+        json_add_string(o, "folder", vm->folder);
+        json_add_string(o, "consoleLog", log);
+        return o;
+}

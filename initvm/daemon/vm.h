@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One VM: its record and folder, its libvirt domain while it runs, its console and its agent's channel.  The domain is transient:
+ * libvirt knows only running VMs, and everything about a stopped one is in its folder.
+ *
+ * Starting and stopping are event-driven: libvirt's slow calls run in the worker, Hello and the domain's end arrive as events,
+ * and a timer bounds each wait.  One operation at a time per VM.
+ */
+#pragma once
+
+#include "daemon/channel.h"
+#include "daemon/console.h"
+#include "daemon/daemon.h"
+#include "daemon/record.h"
+
+#include <libvirt/libvirt.h>
+
+struct vm;
+
+/* What a boot may take from the domain's start to the agent's Hello. Emulation is about ten times slower than KVM. */
+#define START_TIMEOUT_KVM_MS (60 * 1000)
+#define START_TIMEOUT_TCG_MS (300 * 1000)
+/* What a guest may take to shut down before it is killed. */
+#define STOP_TIMEOUT_MS      (90 * 1000)
+
+/* The folder holds vm.json and the image. NULL when the record cannot be read. */
+struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err);
+void vm_free(struct vm *vm); /* lets go of a running domain, which lives on; NULL is fine */
+
+const struct vm_record *vm_record(const struct vm *vm);
+const char *vm_folder(const struct vm *vm);
+void vm_moved(struct vm *vm, const char *folder);     /* its folder was renamed */
+bool vm_busy(const struct vm *vm, struct error *err); /* an operation is under way: ERR_STATE naming it */
+bool vm_active(const struct vm *vm);                  /* has a domain */
+struct channel *vm_channel(struct vm *vm);            /* NULL when not running */
+struct console *vm_console(struct vm *vm);            /* NULL when not running */
+
+/* err is NULL on success. Called exactly once per operation. */
+typedef void (*vm_done_fn)(void *userdata, const struct error *err);
+typedef void (*vm_progress_fn)(void *userdata, struct json_object *owned_progress);
+
+struct vm_start_options {
+        uint64_t timeout_ms; /* 0: the default for the acceleration */
+        bool unsafe_writes;
+};
+/* Until the agent's Hello. A VM that fails to get there goes on running for inspection, unless it ended by itself. */
+void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata);
+
+struct vm_stop_options {
+        uint64_t timeout_ms; /* 0: STOP_TIMEOUT_MS; then the VM is killed */
+        bool force;          /* kill at once */
+};
+void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata);
+
+/* From the manager: libvirt says that the domain has ended / is there already when the daemon starts (owned reference). */
+void vm_domain_stopped(struct vm *vm, int detail);
+void vm_adopt(struct vm *vm, virDomainPtr owned_domain);
+
+/* After the start of the daemon: a record that says "running" without a domain means that it ended while nobody looked. */
+void vm_check_ended(struct vm *vm);
+
+/* The Vm of the interface; domain_state is libvirt's (VIR_DOMAIN_NOSTATE without a domain). */
+struct json_object *vm_describe(struct vm *vm, int domain_state);
+virDomainPtr vm_domain(struct vm *vm); /* borrowed; NULL when stopped */

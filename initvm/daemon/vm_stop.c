@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* The agent is asked to power off, else ACPI; the domain's end is an event; when it does not come in time, the VM is killed. */
+#include "base/log.h"
+#include "daemon/progress.h"
+#include "daemon/vm_private.h"
+#include "wire/varlink.h"
+
+#include <stdlib.h>
+
+struct stopping {
+        struct vm *vm;
+        virDomainPtr domain;
+        struct error err;
+        bool failed;
+};
+
+static struct stopping *stopping_new(struct vm *vm)
+{
+        struct stopping *s = xcalloc(1, sizeof(*s));
+
+        s->vm = vm;
+        s->domain = vm->domain;
+        virDomainRef(s->domain);
+        return s;
+}
+
+/* In a worker. */
+static void shutdown_by_acpi(void *userdata)
+{
+        struct stopping *s = userdata;
+
+        if (virDomainShutdownFlags(s->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
+                log_warning("cannot shut the VM down: %s", virt_error());
+}
+
+static void on_acpi_done(void *userdata)
+{
+        struct stopping *s = userdata;
+
+        virDomainFree(s->domain);
+        free(s);
+}
+
+/* In a worker. A domain that has ended meanwhile is what we want. */
+static void destroy(void *userdata)
+{
+        struct stopping *s = userdata;
+
+        if (virDomainDestroy(s->domain) < 0 && virDomainIsActive(s->domain) == 1) {
+                error_set(&s->err, ERR_FAILED, "libvirt cannot kill the VM: %s", virt_error());
+                s->failed = true;
+        }
+}
+
+static void on_destroyed(void *userdata)
+{
+        struct stopping *s = userdata;
+
+        if (s->failed)
+                vm_operation_end(s->vm, &s->err);
+        virDomainFree(s->domain);
+        free(s);
+}
+
+static void kill_domain(struct vm *vm)
+{
+        worker_run(vm->daemon->worker, destroy, on_destroyed, stopping_new(vm));
+}
+
+static void on_deadline(void *userdata)
+{
+        struct vm *vm = userdata;
+
+        vm_report(vm, progress_warning("the guest did not shut down in time and is killed"));
+        kill_domain(vm);
+}
+
+struct request {
+        struct channel_stream *stream;
+};
+
+static void on_frame(void *userdata, const struct frame *f)
+{
+        struct request *r = userdata;
+
+        if (f->type != FRAME_CLOSE)
+                return; /* the answer says nothing that the domain's end does not say */
+        channel_close(r->stream);
+        free(r);
+}
+
+static void on_lost(void *userdata, const char *why)
+{
+        struct request *r = userdata;
+
+        (void)why;
+        channel_close(r->stream);
+        free(r);
+}
+
+static const struct channel_stream_events request_events = {.frame = on_frame, .lost = on_lost};
+
+static bool shutdown_by_agent(struct vm *vm)
+{
+        struct error err = ERROR_INIT;
+        struct json_object *parameters = json_new();
+        struct request *r = xcalloc(1, sizeof(*r));
+
+        json_add_string(parameters, "mode", "poweroff");
+        r->stream =
+                channel_open(vm->channel, varlink_call_new("org.initvm.agent.Shutdown", parameters, 0), &request_events, r, &err);
+        if (r->stream)
+                return true;
+        free(r);
+        return false;
+}
+
+void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata)
+{
+        struct error err = ERROR_INIT;
+
+        /* A forced stop takes over from a start or a stop that hangs. */
+        if (options->force && vm->domain && vm->operation) {
+                vm->hello_wanted = false;
+                error_set(&err, ERR_CANCELLED, "VM '%s' was killed while it was %s", vm->record.name, vm->operation);
+                vm_operation_end(vm, &err);
+        }
+        if (vm_busy(vm, &err)) {
+                done(userdata, &err);
+                return;
+        }
+        if (!vm->domain) {
+                done(userdata, NULL);
+                return;
+        }
+        vm_operation_begin(vm, "stopping", progress, done, userdata);
+        vm->stopping = true;
+        if (options->force) {
+                kill_domain(vm);
+                return;
+        }
+        vm->deadline = loop_add_timer(vm->daemon->loop, on_deadline, vm);
+        loop_timer_arm(vm->deadline, options->timeout_ms ? options->timeout_ms : STOP_TIMEOUT_MS);
+        if (!shutdown_by_agent(vm))
+                worker_run(vm->daemon->worker, shutdown_by_acpi, on_acpi_done, stopping_new(vm));
+}
