@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* initvm help: the overview, or one command. */
+#include "cli/commands.h"
+#include "cli/help.h"
+
+#include <stdio.h>
+
+static int run(const struct invocation *inv, struct error *err)
+{
+        autobuf struct buf b = {0};
+        autofree char *text = NULL;
+
+        if (inv->operands[0]) {
+                const struct command *c = command_find(inv->operands[0], err);
+
+                if (!c)
+                        return -1;
+                help_command(c, &b);
+        } else {
+                help_overview(&b);
+        }
+        text = buf_take_string(&b);
+        fputs(text, stdout);
+        return 0;
+}
+
+const struct command command_help = {
+        .name = "help",
+        .group = GROUP_ITSELF,
+        .summary = "explain a command, or list them all",
+        .operands = "[COMMAND]",
+        .max_operands = 1,
+        .run = run,
+};

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* initvm status: all that is known of one VM. */
+#include "cli/commands.h"
+#include "cli/daemon.h"
+#include "cli/text.h"
+#include "cli/vm.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define LABEL_COLUMN 14
+
+static void line(const char *label, const char *value)
+{
+        autobuf struct buf b = {0};
+        autofree char *safe = NULL;
+
+        if (!value || !*value)
+                return;
+        text_append_safe(&b, value, false);
+        safe = buf_take_string(&b);
+        printf("%-*s%s\n", LABEL_COLUMN, label, safe);
+}
+
+static void lines_of_now(struct json_object *vm)
+{
+        const char *agent = json_get_string(vm, "agent", "none"), *state = json_get_string(vm, "state", "?");
+        autofree char *both = streq(agent, "none") ? xstrdup(state) : xasprintf("%s, agent %s", state, agent);
+        autofree char *uptime = text_duration(json_get_u64(vm, "uptime", 0));
+        autofree char *pid = xasprintf("pid %llu", (unsigned long long)json_get_u64(vm, "pid", 0));
+
+        line("state", both);
+        line("reason", json_get_string(vm, "reason", NULL));
+        line("uptime", json_get(vm, "uptime") ? uptime : NULL);
+        line("acceleration", json_get_string(vm, "acceleration", NULL));
+        line("QEMU", json_get(vm, "pid") ? pid : NULL);
+}
+
+static void lines_of_make(struct json_object *vm)
+{
+        struct json_object *disk = json_get(vm, "disk");
+        time_t created = (time_t)json_get_u64(vm, "created", 0);
+        autofree char *image = NULL, *hardware = NULL, *size = NULL;
+        struct tm tm;
+        char date[64];
+
+        image = xasprintf("%s (%s, %s)", json_get_string(vm, "image", "?"), json_get_string(vm, "suite", "?"),
+                          json_get_string(vm, "architecture", "?"));
+        hardware = xasprintf("%llu CPUs, %s of memory", (unsigned long long)json_get_u64(vm, "cpus", 0),
+                             format_size(json_get_u64(vm, "memory", 0)));
+        size = xasprintf("%s, %s used on the host", format_size(json_get_u64(disk, "virtual", 0)),
+                         format_size(json_get_u64(disk, "allocated", 0)));
+        line("image", image);
+        line("hostname", json_get_string(vm, "hostname", NULL));
+        line("hardware", hardware);
+        line("disk", size);
+        if (created > 0 && localtime_r(&created, &tm) && strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+                line("created", date);
+        line("folder", json_get_string(vm, "folder", NULL));
+        line("console log", json_get_string(vm, "consoleLog", NULL));
+}
+
+static int run(const struct invocation *inv, struct error *err)
+{
+        autojson struct json_object *vm = NULL;
+        autoclient struct client *c = NULL;
+
+        if (daemon_connect(&c, err) < 0 || vm_status(c, inv, &vm, err) < 0)
+                return -1;
+        if (inv->json) {
+                printf("%s\n", json_line(vm));
+                return 0;
+        }
+        line("name", json_get_string(vm, "name", inv->name));
+        lines_of_now(vm);
+        lines_of_make(vm);
+        return 0;
+}
+
+static const struct option_spec options[] = {OPTION_JSON_HELP, {0}};
+
+const struct command command_status = {
+        .name = "status",
+        .group = GROUP_MACHINE,
+        .flags = COMMAND_VM | COMMAND_VM_OPERAND,
+        .summary = "show all that is known of the VM",
+        .options = options,
+        .description = "Exits with 0 whatever the state is, as long as the VM is there.",
+        .run = run,
+};
