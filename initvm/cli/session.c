@@ -152,6 +152,7 @@ static void on_conn_ended(void *userdata)
 {
         struct session *s = userdata;
 
+        on_conn_input(s); /* the last words may have come together with the reply, before the loop ran */
         if (!s->ending)
                 s->events->closed(s->userdata);
 }

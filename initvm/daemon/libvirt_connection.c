@@ -52,8 +52,8 @@ const char *libvirt_hide_unusable_kvm(const char *state)
         if (file_write_atomic(decoy, 0600, "", 0, NULL) < 0 || unshare(CLONE_NEWNS) < 0 ||
             mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 || mount(decoy, KVM_DEVICE, NULL, MS_BIND, NULL) < 0)
                 log_warning("cannot hide " KVM_DEVICE " from libvirt: the first start takes a minute longer");
-        return "QEMU runs as '" QEMU_USER "', which may not open " KVM_DEVICE "; 'chgrp kvm " KVM_DEVICE "' and 'chmod 660 " KVM_DEVICE
-               "' allow it";
+        return "QEMU runs as '" QEMU_USER "', which may not open " KVM_DEVICE "; 'chgrp kvm " KVM_DEVICE
+               "' and 'chmod 660 " KVM_DEVICE "' allow it";
 }
 
 static void on_loop_ready(int watch, int fd, int events, void *opaque)

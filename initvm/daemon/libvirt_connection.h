@@ -15,10 +15,10 @@ int libvirt_init(struct loop *loop, struct error *err);
 int libvirt_run(const bool *quit, struct error *err);
 
 /*
- * As root QEMU runs as another user.  When that user may not open /dev/kvm, libvirt 9 probes QEMU with more rights than it checks the
- * device with, takes its own result for outdated, and probes again two dozen times (90 s).  Then this daemon and its children are given
- * a view of /dev in which there is no usable KVM at all.  Before any thread is started.  Returns the reason why KVM is ruled out, static;
- * NULL when it is not.
+ * As root QEMU runs as another user.  When that user may not open /dev/kvm, libvirt 9 probes QEMU with more rights than it checks
+ * the device with, takes its own result for outdated, and probes again two dozen times (90 s).  Then this daemon and its children
+ * are given a view of /dev in which there is no usable KVM at all.  Before any thread is started.  Returns the reason why KVM is
+ * ruled out, static; NULL when it is not.
  */
 const char *libvirt_hide_unusable_kvm(const char *state);
 

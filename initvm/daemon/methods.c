@@ -163,7 +163,7 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
         struct daemon *d = userdata;
         const char *name, *cwd = NULL, *user = NULL;
         struct json_object *argv, *environment = NULL;
-        autojson struct json_object *forwarded = NULL;
+        struct json_object *forwarded;
         struct vm *vm;
         const struct json_field fields[] = {
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
@@ -183,7 +183,8 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
         json_add_string(forwarded, "cwd", cwd);
         json_add(forwarded, "environment", json_object_get(environment));
         json_add_string(forwarded, "user", user);
-        return relay_exec(vm_channel(vm), call, forwarded, d->loop, err);
+        relay_exec(d->loop, vm, call, forwarded);
+        return 0;
 }
 
 static int attach(struct call *call, struct json_object *parameters, void *userdata, struct error *err)

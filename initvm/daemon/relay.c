@@ -17,8 +17,11 @@
 
 struct relay {
         struct loop *loop;
-        struct call *call; /* until it is answered */
-        struct conn *conn; /* afterwards */
+        struct vm *vm;
+        struct json_object *parameters; /* until the agent has them */
+        struct vm_waiter *waiter;       /* until the agent is there */
+        struct call *call;              /* until it is answered */
+        struct conn *conn;              /* afterwards */
         struct frame_decoder decoder;
         struct channel_stream *stream;
         struct loop_source *deadline;
@@ -34,6 +37,8 @@ static void relay_free(struct relay *r)
         if (r->conn)
                 conn_finish(r->conn);
         channel_close(r->stream);
+        vm_waiter_free(r->waiter);
+        json_object_put(r->parameters);
         loop_source_free(r->deadline);
         frame_decoder_done(&r->decoder);
         free(r);
@@ -172,21 +177,39 @@ static void on_deadline(void *userdata)
         fail(userdata, &err);
 }
 
-int relay_exec(struct channel *channel, struct call *call, struct json_object *parameters, struct loop *loop, struct error *err)
+static void on_agent_there(void *userdata, const struct error *why_not)
+{
+        struct relay *r = userdata;
+        struct error err = ERROR_INIT;
+
+        r->waiter = NULL;
+        if (why_not) {
+                fail(r, why_not);
+                return;
+        }
+        r->stream = channel_open(vm_channel(r->vm),
+                                 varlink_call_new("org.initvm.agent.Exec", take_ptr(r->parameters), VARLINK_UPGRADE),
+                                 &agent_events, r, &err);
+        if (!r->stream) {
+                fail(r, &err);
+                return;
+        }
+        r->deadline = loop_add_timer(r->loop, on_deadline, r);
+        loop_timer_arm(r->deadline, ANSWER_TIMEOUT_MS);
+}
+
+void relay_exec(struct loop *loop, struct vm *vm, struct call *call, struct json_object *parameters)
 {
         struct relay *r = xcalloc(1, sizeof(*r));
+        struct vm_waiter *waiter;
 
         r->loop = loop;
-        frame_decoder_init(&r->decoder, false);
-        r->stream = channel_open(channel, varlink_call_new("org.initvm.agent.Exec", json_object_get(parameters), VARLINK_UPGRADE),
-                                 &agent_events, r, err);
-        if (!r->stream) {
-                relay_free(r);
-                return -1;
-        }
+        r->vm = vm;
         r->call = call;
-        r->deadline = loop_add_timer(loop, on_deadline, r);
-        loop_timer_arm(r->deadline, ANSWER_TIMEOUT_MS);
+        r->parameters = parameters;
+        frame_decoder_init(&r->decoder, false);
         call_on_cancel(call, on_cancel, r);
-        return 0;
+        waiter = vm_when_ready(vm, on_agent_there, r);
+        if (waiter)
+                r->waiter = waiter; /* else r may be gone already */
 }

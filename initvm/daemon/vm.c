@@ -29,6 +29,10 @@ struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
 
 static void let_go(struct vm *vm)
 {
+        struct error err = ERROR_INIT;
+
+        error_set(&err, ERR_STATE, "VM '%s' has stopped", vm->record.name);
+        vm_wake_waiters(vm, &err);
         channel_free(take_ptr(vm->channel));
         console_free(take_ptr(vm->console));
         if (vm->domain)
@@ -137,6 +141,7 @@ static void on_hello(void *userdata, struct json_object *parameters)
                  json_get_string(parameters, "kernel", "?"));
         free(vm->record.hostname);
         vm->record.hostname = xstrdup(json_get_string(parameters, "hostname", vm->record.name));
+        vm_wake_waiters(vm, NULL);
         if (vm->hello_wanted) {
                 vm->hello_wanted = false;
                 vm_operation_end(vm, NULL);

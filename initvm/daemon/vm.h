@@ -52,6 +52,16 @@ struct vm_stop_options {
 };
 void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata);
 
+/*
+ * Calls fn once: with NULL as soon as the agent answers (at once when it does already), with the reason when the VM ends or
+ * READY_TIMEOUT_MS pass first. A VM that was just taken up again, or whose agent restarts, needs a moment. The waiter can be
+ * given up.
+ */
+#define READY_TIMEOUT_MS (30 * 1000)
+struct vm_waiter;
+struct vm_waiter *vm_when_ready(struct vm *vm, vm_done_fn fn, void *userdata); /* NULL: fn was called already */
+void vm_waiter_free(struct vm_waiter *w);
+
 /* From the manager: libvirt says that the domain has ended / is there already when the daemon starts (owned reference). */
 void vm_domain_stopped(struct vm *vm, int detail);
 void vm_adopt(struct vm *vm, virDomainPtr owned_domain);

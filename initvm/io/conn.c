@@ -19,9 +19,10 @@ struct conn {
         const struct conn_events *events;
         void *userdata;
         bool paused;
-        bool eof;    /* nothing more to read */
-        bool broken; /* nothing more can be written */
-        bool finishing;
+        bool eof;       /* nothing more to read */
+        bool broken;    /* nothing more can be written */
+        bool finishing; /* owned by nobody: flushes, lingers, frees itself */
+        bool shut;
         bool *freed; /* set by conn_free() for the callback that is running */
 };
 
@@ -77,6 +78,31 @@ static bool read_some(struct conn *c)
         return !freed;
 }
 
+/*
+ * The end of a finished connection.  Closing a unix socket with unread input resets it, and the peer may then see an error before
+ * it has read our last words (unix(7), ECONNRESET): so our side is shut down, and what still comes is dropped until the peer
+ * closes.
+ */
+static void linger(struct conn *c)
+{
+        ssize_t n;
+
+        if (buf_size(&c->out) > 0 && !c->broken)
+                return;
+        if (!c->shut) {
+                c->shut = true;
+                shutdown(c->fd, SHUT_WR);
+                c->paused = false;
+                watch(c);
+        }
+        do {
+                buf_consume(&c->in, buf_size(&c->in));
+                n = recv(c->fd, buf_reserve(&c->in, CONN_READ_SIZE), CONN_READ_SIZE, MSG_DONTWAIT);
+        } while (n > 0 || (n < 0 && errno == EINTR));
+        if (n == 0 || errno != EAGAIN || c->eof)
+                conn_free(c);
+}
+
 static void on_ready(void *userdata, uint32_t events)
 {
         struct conn *c = userdata;
@@ -88,8 +114,7 @@ static void on_ready(void *userdata, uint32_t events)
         }
         write_some(c);
         if (c->finishing) {
-                if (buf_size(&c->out) == 0)
-                        conn_free(c);
+                linger(c);
                 return;
         }
         if (had_output && buf_size(&c->out) == 0 && c->events->drained) {
@@ -189,18 +214,21 @@ static void on_finish_timeout(void *userdata)
 
 void conn_finish(struct conn *c)
 {
-        write_some(c);
-        if (buf_size(&c->out) == 0 || !c->source) {
-                conn_free(c);
-                return;
-        }
-        c->finishing = true;
-        c->paused = true;
         if (c->freed) {
                 *c->freed = true; /* the running callback's caller must keep off */
                 c->freed = NULL;
         }
+        write_some(c);
+        if (!c->source || c->eof || c->broken) {
+                if (buf_size(&c->out) == 0 || !c->source) {
+                        conn_free(c);
+                        return;
+                }
+        }
+        c->finishing = true;
+        c->paused = true;
         c->finish_timer = loop_add_timer(c->loop, on_finish_timeout, c);
         loop_timer_arm(c->finish_timer, FINISH_TIMEOUT_MS);
         watch(c);
+        linger(c);
 }

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * initvm-provision: makes a VM's disk.  Started by initvmd with a connection as fd 3, it answers one Varlink call,
+ * org.initvm.provision.Bootstrap, with progress and a result, and ends.  Started by mmdebstrap as `hook`, it is a part of that
+ * run (hook.h).  Closing fd 3, TERM or INT cancels.
+ */
+#include "base/json.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "provision/bootstrap.h"
+#include "provision/hook.h"
+#include "provision/run.h"
+#include "wire/varlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONTROL_FD 3
+
+static int read_call(int fd, struct json_object **ret, struct error *err)
+{
+        autobuf struct buf in = {0};
+
+        for (;;) {
+                int taken = varlink_take(&in, ret, err);
+                ssize_t n;
+
+                if (taken != 0)
+                        return taken < 0 ? -1 : 0;
+                n = read(fd, buf_reserve(&in, 4096), 4096);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return error_errno(err, errno, "reading the call on fd %d", fd);
+                if (n == 0)
+                        return error_set(err, ERR_DISCONNECTED, "no call came on fd %d", fd);
+                buf_commit(&in, (size_t)n);
+        }
+}
+
+static int read_request(struct json_object *message, struct bootstrap_request *r, struct error *err)
+{
+        struct varlink_call call;
+        const struct json_field fields[] = {
+                {"folder", JSON_FIELD_STRING, JSON_REQUIRED, &r->folder},   {"name", JSON_FIELD_STRING, JSON_REQUIRED, &r->name},
+                {"image", JSON_FIELD_STRING, JSON_REQUIRED, &r->image},     {"preseed", JSON_FIELD_STRING, JSON_REQUIRED, &r->preseed},
+                {"agent", JSON_FIELD_STRING, JSON_REQUIRED, &r->agent},     {"size", JSON_FIELD_U64, 0, &r->size},
+                {"mirror", JSON_FIELD_STRING, 0, &r->mirror},
+        };
+
+        if (varlink_read_call(message, &call, err) < 0)
+                return -1;
+        if (!streq(call.method, "org.initvm.provision.Bootstrap") || !call.more)
+                return error_set(err, ERR_PROTOCOL, "'%s' is not what this program answers", call.method);
+        if (!call.parameters)
+                return error_set(err, ERR_PROTOCOL, "the call has no parameters");
+        return json_read(call.parameters, fields, ARRAY_SIZE(fields), err);
+}
+
+static int serve(struct run *run, struct json_object **ret, struct error *err)
+{
+        autojson struct json_object *message = NULL;
+        struct bootstrap_request request = {0};
+
+        if (read_call(CONTROL_FD, &message, err) < 0 || read_request(message, &request, err) < 0)
+                return -1;
+        return bootstrap_run(run, &request, ret, err);
+}
+
+int main(int argc, char **argv)
+{
+        struct error err = ERROR_INIT;
+        struct json_object *parameters = NULL;
+        autobuf struct buf reply = {0};
+        struct run run;
+        int result;
+
+        if (argc > 1 && streq(argv[1], "hook"))
+                return hook_main(argc - 1, argv + 1);
+        if (argc > 1 || fcntl(CONTROL_FD, F_GETFD) < 0) {
+                fprintf(stderr, "usage: initvm-provision is started by initvmd, with a connection as fd %d; see initvm(1)\n", CONTROL_FD);
+                return 2;
+        }
+        umask(022);
+        fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
+        result = run_init(&run, CONTROL_FD, &err);
+        if (result == 0)
+                result = serve(&run, &parameters, &err);
+        if (result == 0)
+                varlink_write_reply(&reply, parameters, false);
+        else
+                varlink_write_error(&reply, &err);
+        if (result < 0)
+                log_error("%s", err.message);
+        run_send(&run, &reply);
+        run_done(&run);
+        return result == 0 ? 0 : 1;
+}
