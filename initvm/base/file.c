@@ -80,7 +80,7 @@ int dir_make(const char *path, mode_t mode, struct error *err)
 {
         autofree char *copy = xstrdup(path);
 
-        for (char *p = copy + 1;; p++) {
+        for (char *p = copy + (*copy != '\0');; p++) {
                 char c = *p;
                 struct stat st;
                 if (c != '/' && c != '\0')
@@ -103,7 +103,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
         (void)st;
         (void)type;
         (void)ftw;
-        return remove(path);
+        return remove(path) < 0 && errno != ENOENT ? -1 : 0; /* somebody else may remove the same */
 }
 
 int tree_remove(const char *path, struct error *err)

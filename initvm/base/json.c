@@ -4,6 +4,8 @@
 #include "base/file.h"
 
 #include <json-c/json.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 void cleanup_json(struct json_object **o)
@@ -12,9 +14,9 @@ void cleanup_json(struct json_object **o)
 }
 
 /*
- * What json-c lets through and RFC 8259 does not: single quotes, NaN, Infinity, comments, a repeated key, an integer
- * outside of 64 bits.  A small scanner goes over the text first; it knows strings from the rest, and keeps the keys of
- * the open objects.
+ * What json-c lets through and RFC 8259 does not: single quotes, NaN, Infinity, comments, a repeated key, bytes that are not
+ * UTF-8, an integer outside of 64 bits, a number that is too large for a double.  A small scanner goes over the text first; it
+ * knows strings from the rest, and keeps the keys of the open objects.
  */
 struct scanner {
         const char *text;
@@ -38,8 +40,9 @@ static int scan_string(struct scanner *s, const char **ret, size_t *ret_n, struc
 {
         size_t start = ++s->at;
 
-        for (; s->at < s->n; s->at++) {
+        while (s->at < s->n) {
                 unsigned char c = (unsigned char)s->text[s->at];
+                size_t length = utf8_length(s->text + s->at, s->n - s->at);
                 if (c == '"') {
                         *ret = s->text + start;
                         *ret_n = s->at - start;
@@ -48,20 +51,54 @@ static int scan_string(struct scanner *s, const char **ret, size_t *ret_n, struc
                 }
                 if (c < 0x20)
                         return scan_fail(s, "control character in a string", err);
+                if (length == 0)
+                        return scan_fail(s, "not UTF-8", err);
                 if (c == '\\') {
-                        s->at++;
-                        if (s->at + 4 < s->n && strncmp(s->text + s->at, "u0000", 5) == 0)
+                        if (s->n - s->at > 5 && memcmp(s->text + s->at, "\\u0000", 6) == 0)
                                 return scan_fail(s, "NUL in a string", err);
+                        length = 2; /* json-c checks what may follow; here only \" matters */
                 }
+                s->at += length;
         }
+        s->at = s->n;
         return scan_fail(s, "string without an end", err);
+}
+
+/* The text of a key, owned: "\u0061" is the same key as "a". NULL when it has a wrong escape. */
+static char *key_text(const char *content, size_t n)
+{
+        autojson struct json_object *o = NULL;
+        struct json_tokener *tok;
+
+        if (!memchr(content, '\\', n))
+                return xstrndup(content, n);
+        tok = json_tokener_new();
+        if (!tok)
+                abort();
+        o = json_tokener_parse_ex(tok, content - 1, (int)n + 2); /* with its quotes */
+        json_tokener_free(tok);
+        return json_object_is_type(o, json_type_string) ? xstrdup(json_object_get_string(o)) : NULL;
+}
+
+/* Adds a key to the set of its object, which is hashed, since the number of keys is the sender's choice. */
+static int note_key(struct scanner *s, struct json_object *keys, const char *content, size_t n, struct error *err)
+{
+        autofree char *key = key_text(content, n);
+
+        if (!key)
+                return scan_fail(s, "wrong escape in a key", err);
+        if (json_object_object_get_ex(keys, key, NULL))
+                return error_set(err, ERR_INVALID, "not valid JSON: the key '%s' is there twice", key);
+        if (json_object_object_add(keys, key, NULL) < 0)
+                abort();
+        return 0;
 }
 
 static int scan_value(struct scanner *s, unsigned depth, struct error *err);
 
 static int scan_object(struct scanner *s, unsigned depth, struct error *err)
 {
-        autostrv char **keys = NULL;
+        autojson struct json_object *keys = json_new();
 
         s->at++;
         scan_space(s);
@@ -72,17 +109,12 @@ static int scan_object(struct scanner *s, unsigned depth, struct error *err)
         for (;;) {
                 const char *key;
                 size_t key_n;
-                autofree char *copy = NULL;
 
                 scan_space(s);
                 if (s->at >= s->n || s->text[s->at] != '"')
                         return scan_fail(s, "expected a key in double quotes", err);
-                if (scan_string(s, &key, &key_n, err) < 0)
+                if (scan_string(s, &key, &key_n, err) < 0 || note_key(s, keys, key, key_n, err) < 0)
                         return -1;
-                copy = xstrndup(key, key_n);
-                if (strv_contains(keys, copy))
-                        return error_set(err, ERR_INVALID, "not valid JSON: the key '%s' is there twice", copy);
-                strv_push(&keys, take_ptr(copy));
                 scan_space(s);
                 if (s->at >= s->n || s->text[s->at] != ':')
                         return scan_fail(s, "expected ':'", err);
@@ -126,22 +158,45 @@ static int scan_array(struct scanner *s, unsigned depth, struct error *err)
         }
 }
 
+static size_t scan_digits(struct scanner *s)
+{
+        size_t start = s->at;
+
+        while (s->at < s->n && s->text[s->at] >= '0' && s->text[s->at] <= '9')
+                s->at++;
+        return s->at - start;
+}
+
+/* RFC 8259, section 6. */
 static int scan_number(struct scanner *s, struct error *err)
 {
-        size_t start = s->at, n;
-        bool real = false;
+        size_t start = s->at, digits;
+        bool negative = s->text[s->at] == '-', real = false, well_formed;
         autofree char *word = NULL;
         uint64_t v;
 
-        while (s->at < s->n && strchr("+-0123456789.eE", s->text[s->at]) && s->text[s->at]) {
-                real |= strchr(".eE", s->text[s->at]) != NULL;
+        s->at += negative;
+        digits = scan_digits(s);
+        well_formed = digits == 1 || (digits > 1 && s->text[s->at - digits] != '0');
+        if (s->at < s->n && s->text[s->at] == '.') {
                 s->at++;
+                real = true;
+                well_formed &= scan_digits(s) > 0;
         }
-        n = s->at - start;
-        word = xstrndup(s->text + start, n);
-        if (real)
-                return 0; /* json-c checks its form */
-        if (parse_u64(word[0] == '-' ? word + 1 : word, 0, word[0] == '-' ? (uint64_t)INT64_MAX + 1 : UINT64_MAX, &v) < 0) {
+        if (s->at < s->n && (s->text[s->at] == 'e' || s->text[s->at] == 'E')) {
+                s->at++;
+                real = true;
+                if (s->at < s->n && (s->text[s->at] == '+' || s->text[s->at] == '-'))
+                        s->at++;
+                well_formed &= scan_digits(s) > 0;
+        }
+        word = xstrndup(s->text + start, s->at - start);
+        if (!well_formed) {
+                s->at = start;
+                return scan_fail(s, "not a number", err);
+        }
+        if (real ? isinf(strtod(word, NULL))
+                 : parse_u64(word + negative, 0, negative ? (uint64_t)INT64_MAX + 1 : UINT64_MAX, &v) < 0) {
                 s->at = start;
                 return scan_fail(s, "not a number of 64 bits", err);
         }
@@ -211,6 +266,8 @@ struct json_object *json_parse(const char *text, size_t n, struct error *err)
                 error_set(err, ERR_INVALID, "not valid JSON: %s", json_tokener_error_desc(status));
                 return NULL;
         }
+        if (!o) /* json-c's null is no object */
+                error_set(err, ERR_INVALID, "there is only null");
         return o;
 }
 
@@ -352,7 +409,7 @@ bool json_get_bool(struct json_object *o, const char *key, bool fallback)
 uint64_t json_get_u64(struct json_object *o, const char *key, uint64_t fallback)
 {
         struct json_object *v = json_get(o, key);
-        return json_object_is_type(v, json_type_int) ? json_object_get_uint64(v) : fallback;
+        return json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0 ? json_object_get_uint64(v) : fallback;
 }
 
 struct json_object *json_new(void)
@@ -371,8 +428,17 @@ void json_add(struct json_object *o, const char *key, struct json_object *owned)
 
 void json_add_string(struct json_object *o, const char *key, const char *value)
 {
-        if (value)
-                json_add(o, key, json_object_new_string(value));
+        autobuf struct buf clean = {0};
+        size_t n = value ? strlen(value) : 0, good;
+
+        if (!value)
+                return;
+        for (size_t at = 0; at < n; at += good) {
+                good = utf8_length(value + at, n - at);
+                buf_append(&clean, good ? value + at : "\xef\xbf\xbd", good ? good : 3);
+                good = MAX(good, 1u);
+        }
+        json_add(o, key, json_object_new_string_len((const char *)buf_head(&clean), (int)buf_size(&clean)));
 }
 
 void json_add_bool(struct json_object *o, const char *key, bool value)

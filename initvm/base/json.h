@@ -2,8 +2,8 @@
 /*
  * JSON in and out, through json-c: the only place that parses.
  *
- * json-c's strict mode still accepts single quotes, NaN, Infinity and repeated keys, and clamps big integers, so
- * json_parse() checks these itself (RFC 8259), and bounds size and depth.
+ * json-c's strict mode still accepts single quotes, NaN, Infinity, repeated keys and overlong UTF-8, and clamps big numbers,
+ * so json_parse() checks these itself (RFC 8259), and bounds size and depth.
  */
 #pragma once
 
@@ -21,7 +21,8 @@
 #define autojson __attribute__((cleanup(cleanup_json)))
 void cleanup_json(struct json_object **o);
 
-/* Parses exactly one JSON value of n bytes (white space around it allowed). NULL with ERR_INVALID naming the offset. */
+/* Parses exactly one JSON value of n bytes (white space around it allowed), which must not be null: json-c has no object for
+ * it. NULL with ERR_INVALID, naming the offset or the repeated key. */
 struct json_object *json_parse(const char *text, size_t n, struct error *err);
 
 /* Reads and parses a file; the error names it. */
@@ -62,7 +63,8 @@ bool json_get_bool(struct json_object *o, const char *key, bool fallback);
 uint64_t json_get_u64(struct json_object *o, const char *key, uint64_t fallback);
 struct json_object *json_get(struct json_object *o, const char *key); /* borrowed, NULL when absent */
 
-/* Building: json_add_*() on a new object; a NULL string or object adds nothing. */
+/* Building: json_add_*() on a new object; a NULL string or object adds nothing.  Strings may quote what programs wrote, so that
+ * bytes that are not UTF-8 become U+FFFD: nobody could read the JSON otherwise. */
 struct json_object *json_new(void);
 void json_add_string(struct json_object *o, const char *key, const char *value);
 void json_add_bool(struct json_object *o, const char *key, bool value);

@@ -32,7 +32,8 @@ static void reset_signals(void)
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Puts the named fds in their places, /dev/null in 0-2 otherwise. Everything else is O_CLOEXEC. */
+/* Puts the named fds in their places, /dev/null in 0-2 otherwise. Nothing else is passed on: ours are O_CLOEXEC, but those that
+ * we were started with (a lock that a script holds on fd 9) need not be. Linux before 5.11 lets them through. */
 static int place_fds(const struct process_options *o)
 {
         int null_fd, parked[16];
@@ -60,6 +61,7 @@ static int place_fds(const struct process_options *o)
                                 return -1;
                 }
         }
+        close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
         for (size_t i = 0; i < o->n_fds; i++)
                 if (dup2(parked[i], o->fds[i].to) < 0)
                         return -1;

@@ -142,12 +142,41 @@ const char *format_size(uint64_t bytes)
         double v = (double)bytes;
         size_t u = 0;
 
-        while (v >= 1024 && u + 1 < ARRAY_SIZE(units)) {
+        while (v >= 1023.5 && u + 1 < ARRAY_SIZE(units)) {
                 v /= 1024;
                 u++;
         }
         snprintf(text, sizeof(texts[0]), v < 10 && v != (double)(int)v ? "%.1f %s" : "%.0f %s", v, units[u]);
         return text;
+}
+
+size_t utf8_length(const char *s, size_t n)
+{
+        const uint8_t *p = (const uint8_t *)s;
+        uint8_t low = 0x80, high = 0xbf; /* what the second byte may be: RFC 3629, section 4 */
+        size_t length;
+
+        if (p[0] < 0x80)
+                return 1;
+        if (p[0] < 0xc2 || p[0] > 0xf4)
+                return 0;
+        length = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+        if (length > n)
+                return 0;
+        if (p[0] == 0xe0)
+                low = 0xa0;
+        else if (p[0] == 0xed)
+                high = 0x9f;
+        else if (p[0] == 0xf0)
+                low = 0x90;
+        else if (p[0] == 0xf4)
+                high = 0x8f;
+        if (p[1] < low || p[1] > high)
+                return 0;
+        for (size_t i = 2; i < length; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        return length;
 }
 
 bool vm_name_valid(const char *name)

@@ -63,6 +63,10 @@ int parse_size(const char *s, uint64_t *ret);
 /* "64 GiB", "1.2 GiB", "370 MiB": for people.  Static per thread, overwritten by the next call but four. */
 const char *format_size(uint64_t bytes);
 
+/* Bytes of the UTF-8 character (RFC 3629: shortest form, no surrogates, up to U+10FFFF) that the n > 0 bytes at s begin with; 0
+ * when there is none. */
+size_t utf8_length(const char *s, size_t n);
+
 /* A VM's name: 1 to 32 of [a-z A-Z 0-9 . _ -], starting with a letter or digit.  It becomes a folder's name, a libvirt
  * domain's name and a part of socket paths, hence the limit. */
 #define VM_NAME_MAX 32

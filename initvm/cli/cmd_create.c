@@ -27,7 +27,7 @@ static int run(const struct invocation *inv, struct error *err)
 
         if (vm_create_parameters(inv, &parameters, err) < 0 || daemon_connect(&c, err) < 0)
                 return -1;
-        r = vm_create(c, inv, take_ptr(parameters), &vm, err);
+        r = vm_run_create(c, inv, take_ptr(parameters), &vm, err);
         if (r != 0)
                 return r;
         if (inv->json)

@@ -16,7 +16,7 @@ static int ensure_created(struct client *c, const struct invocation *inv, struct
         }
         if (err->code != ERR_NOT_FOUND || vm_create_parameters(inv, &parameters, err) < 0)
                 return -1;
-        r = vm_create(c, inv, take_ptr(parameters), &vm, err);
+        r = vm_run_create(c, inv, take_ptr(parameters), &vm, err);
         if (r == 0)
                 *ret_vm = take_ptr(vm);
         if (r < 0 && err->code == ERR_EXISTS)
@@ -40,7 +40,7 @@ static int run(const struct invocation *inv, struct error *err)
                 vm_tell_running(inv, vm, 0);
                 return 0;
         }
-        r = vm_start(c, inv, &started, err);
+        r = vm_run_start(c, inv, &started, err);
         if (r == 0)
                 vm_tell_running(inv, started, now_ms() - began);
         return r;

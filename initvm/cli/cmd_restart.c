@@ -14,9 +14,9 @@ static int run(const struct invocation *inv, struct error *err)
         if (daemon_connect(&c, err) < 0 || vm_status(c, inv, &before, err) < 0)
                 return -1;
         if (!streq(json_get_string(before, "state", NULL), "stopped"))
-                r = vm_stop(c, inv, &stopped, err);
+                r = vm_run_stop(c, inv, &stopped, err);
         if (r == 0)
-                r = vm_start(c, inv, &vm, err);
+                r = vm_run_start(c, inv, &vm, err);
         if (r == 0)
                 vm_tell_running(inv, vm, now_ms() - began);
         return r;

@@ -13,7 +13,7 @@ static int run(const struct invocation *inv, struct error *err)
 
         if (daemon_connect(&c, err) < 0)
                 return -1;
-        r = vm_start(c, inv, &vm, err);
+        r = vm_run_start(c, inv, &vm, err);
         if (r == 0)
                 vm_tell_running(inv, vm, now_ms() - began);
         return r;

@@ -14,7 +14,7 @@ static int run(const struct invocation *inv, struct error *err)
 
         if (daemon_connect(&c, err) < 0)
                 return -1;
-        r = vm_stop(c, inv, &vm, err);
+        r = vm_run_stop(c, inv, &vm, err);
         if (r != 0)
                 return r;
         if (inv->json)

@@ -20,6 +20,8 @@ int print_file(const char *path, struct error *err)
         if (fd < 0)
                 return error_errno(err, errno, "cannot read '%s'", path);
         fflush(stdout);
+        if (lseek(fd, 0, SEEK_DATA) < 0) /* a rotation may have left a hole at the beginning */
+                lseek(fd, 0, SEEK_SET);
         while ((n = read(fd, data, sizeof(data))) > 0)
                 if (fd_write_all(STDOUT_FILENO, data, (size_t)n) < 0)
                         return error_errno(err, errno, "cannot write to standard output");

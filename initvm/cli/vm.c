@@ -55,8 +55,8 @@ int vm_create_parameters(const struct invocation *inv, struct json_object **ret,
         return 0;
 }
 
-int vm_create(struct client *c, const struct invocation *inv, struct json_object *parameters, struct json_object **ret_vm,
-              struct error *err)
+int vm_run_create(struct client *c, const struct invocation *inv, struct json_object *parameters, struct json_object **ret_vm,
+                  struct error *err)
 {
         const struct operation op = {.method = "org.initvm.Create",
                                      .parameters = parameters,
@@ -66,7 +66,7 @@ int vm_create(struct client *c, const struct invocation *inv, struct json_object
         return operation_run(c, &op, ret_vm, err);
 }
 
-int vm_start(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err)
+int vm_run_start(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err)
 {
         struct operation op = {.method = "org.initvm.Start", .parameters = vm_parameters(inv), .json = inv->json};
 
@@ -74,7 +74,7 @@ int vm_start(struct client *c, const struct invocation *inv, struct json_object 
         return operation_run(c, &op, ret_vm, err);
 }
 
-int vm_stop(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err)
+int vm_run_stop(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err)
 {
         struct operation op = {.method = "org.initvm.Stop", .parameters = vm_parameters(inv), .json = inv->json};
 

@@ -49,10 +49,10 @@ int vm_create_parameters(const struct invocation *inv, struct json_object **ret,
 struct json_object *vm_parameters(const struct invocation *inv);
 
 /* The long calls. `parameters` is taken, *ret_vm owned. Return 0, -1, or the exit status after a signal (operation.h). */
-int vm_create(struct client *c, const struct invocation *inv, struct json_object *parameters, struct json_object **ret_vm,
-              struct error *err);
-int vm_start(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err);
-int vm_stop(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err);
+int vm_run_create(struct client *c, const struct invocation *inv, struct json_object *parameters, struct json_object **ret_vm,
+                  struct error *err);
+int vm_run_start(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err);
+int vm_run_stop(struct client *c, const struct invocation *inv, struct json_object **ret_vm, struct error *err);
 
 /* The VM as the daemon sees it (owned). */
 int vm_status(struct client *c, const struct invocation *inv, struct json_object **ret, struct error *err);

@@ -44,6 +44,8 @@ struct accel {
         char *verdicts; /* file */
         const struct machine *machine;
         const char *ruled_out;
+        const char *device;
+        unsigned timeout_ms;
         struct probe *probe;
 };
 
@@ -55,7 +57,15 @@ struct accel *accel_new(struct loop *loop, const char *cache_folder, const struc
         a->verdicts = xasprintf("%s/kvm-verdicts.json", cache_folder);
         a->machine = machine;
         a->ruled_out = ruled_out;
+        a->device = KVM_DEVICE;
+        a->timeout_ms = ACCEL_PROBE_TIMEOUT_MS;
         return a;
+}
+
+void accel_set_device(struct accel *a, const char *device, unsigned timeout_ms)
+{
+        a->device = device;
+        a->timeout_ms = timeout_ms;
 }
 
 static void probe_free(struct probe *p)
@@ -101,10 +111,9 @@ static char *boot_id(void)
 static char *verdict_key(const struct accel *a, const char *kernel)
 {
         autofree char *boot = boot_id();
-        autofree char *emulator = xasprintf("/usr/bin/%s", a->machine->emulator);
         struct stat q = {0}, k = {0};
 
-        if (stat(emulator, &q) < 0 || stat(kernel, &k) < 0)
+        if (stat(a->machine->emulator, &q) < 0 || stat(kernel, &k) < 0)
                 return xasprintf("%s missing", boot);
         return xasprintf("%s qemu:%lld.%lld kernel:%lld", boot, (long long)q.st_size, (long long)q.st_mtim.tv_sec,
                          (long long)k.st_size);
@@ -144,14 +153,14 @@ static int device_usable(const struct accel *a, struct error *err)
 
         if (a->ruled_out)
                 return error_set(err, ERR_UNSUPPORTED, "%s", a->ruled_out);
-        fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+        fd = open(a->device, O_RDWR | O_CLOEXEC);
         if (fd >= 0)
                 return 0;
         if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
-                return error_set(err, ERR_UNSUPPORTED, "this host has no " KVM_DEVICE);
+                return error_set(err, ERR_UNSUPPORTED, "this host has no %s", a->device);
         if (errno == EACCES || errno == EPERM)
-                return error_set(err, ERR_UNSUPPORTED, "no permission for " KVM_DEVICE "; join the group 'kvm' and log in again");
-        return error_set(err, ERR_UNSUPPORTED, KVM_DEVICE " cannot be opened: %s", strerror(errno));
+                return error_set(err, ERR_UNSUPPORTED, "no permission for %s; join the group 'kvm' and log in again", a->device);
+        return error_set(err, ERR_UNSUPPORTED, "%s cannot be opened: %s", a->device, strerror(errno));
 }
 
 int accel_rule_out(struct accel *a, struct error *err)
@@ -196,8 +205,8 @@ static void conclude(struct probe *p, int wait_status)
         if (p->spoke) {
                 why_not = xstrdup("");
         } else if (p->expired) {
-                why_not = xasprintf(KVM_DEVICE " opens, but a kernel started under it wrote nothing within %d s",
-                                    ACCEL_PROBE_TIMEOUT_MS / 1000);
+                why_not = xasprintf("%s opens, but a kernel started under it wrote nothing within %g s", a->device,
+                                    a->timeout_ms / 1000.0);
         } else {
                 autofree char *said = buf_take_string(&p->text);
                 said[strcspn(said, "\r\n")] = '\0';
@@ -217,28 +226,38 @@ static void conclude(struct probe *p, int wait_status)
         }
 }
 
-static void on_child(void *userdata, int wait_status)
+/* QEMU's own complaints come on the same pipe; only the kernel's banner is the proof.  False when there is nothing to read now.
+ */
+static bool listen_once(struct probe *p)
 {
-        conclude(userdata, wait_status);
+        ssize_t n = read(p->output, buf_reserve(&p->text, 4096), 4096);
+
+        if (n > 0) {
+                buf_commit(&p->text, (size_t)n);
+                p->spoke |= memmem(buf_head(&p->text), buf_size(&p->text), "Linux version", 13) || buf_size(&p->text) > 65536;
+        } else if (n == 0 || errno != EAGAIN) {
+                loop_source_free(p->output_source);
+                p->output_source = NULL; /* the child's end decides */
+        }
+        return n > 0;
 }
 
-/* QEMU's own complaints come on the same pipe; only the kernel's console is told apart, by its "[    0.000000]" or banner. */
 static void on_output(void *userdata, uint32_t events)
 {
         struct probe *p = userdata;
-        ssize_t n = read(p->output, buf_reserve(&p->text, 4096), 4096);
 
         (void)events;
-        if (n <= 0) {
-                loop_source_free(p->output_source);
-                p->output_source = NULL;
-                return; /* the child's end decides */
-        }
-        buf_commit(&p->text, (size_t)n);
-        if (memmem(buf_head(&p->text), buf_size(&p->text), "Linux version", 13) || buf_size(&p->text) > 65536) {
-                p->spoke = true;
+        if (listen_once(p) && p->spoke)
                 kill(p->pid, SIGKILL);
-        }
+}
+
+static void on_child(void *userdata, int wait_status)
+{
+        struct probe *p = userdata;
+
+        while (!p->spoke && listen_once(p)) /* its last words may still be in the pipe */
+                ;
+        conclude(p, wait_status);
 }
 
 static void on_deadline(void *userdata)
@@ -286,7 +305,7 @@ static int start_probe(struct accel *a, const char *kernel, char *owned_key, str
         p->child = loop_add_child(a->loop, p->pid, on_child, p);
         p->output_source = loop_add_fd(a->loop, p->output, EPOLLIN, on_output, p);
         p->deadline = loop_add_timer(a->loop, on_deadline, p);
-        loop_timer_arm(p->deadline, ACCEL_PROBE_TIMEOUT_MS);
+        loop_timer_arm(p->deadline, a->timeout_ms);
         a->probe = p;
         return 0;
 }

@@ -19,6 +19,8 @@ struct accel;
 
 /* ruled_out: why KVM cannot be used whatever a probe would say; borrowed for ever; NULL when it may. */
 struct accel *accel_new(struct loop *loop, const char *cache_folder, const struct machine *machine, const char *ruled_out);
+/* Another device than /dev/kvm, another time than ACCEL_PROBE_TIMEOUT_MS; borrowed. */
+void accel_set_device(struct accel *a, const char *device, unsigned timeout_ms);
 void accel_free(struct accel *a); /* ends a probe that is running; its callback is not called */
 
 /* Without any probe: can KVM be ruled out already (no device, no permission, an earlier verdict of this boot)? Then -1 with the

@@ -30,12 +30,10 @@ size_t console_log_tail(const char *path, uint8_t *ret, size_t n)
         return r > 0 ? (size_t)r : 0;
 }
 
-static int copy_range(int from, int to, off_t size)
+static int copy_range(int from, int to, off_t offset, off_t end)
 {
-        off_t offset = 0;
-
-        while (offset < size) {
-                ssize_t n = copy_file_range(from, &offset, to, NULL, (size_t)MIN(size - offset, (off_t)COPY_SIZE), 0);
+        while (offset < end) {
+                ssize_t n = copy_file_range(from, &offset, to, NULL, (size_t)MIN(end - offset, (off_t)COPY_SIZE), 0);
                 if (n <= 0)
                         return -1;
         }
@@ -47,15 +45,18 @@ void console_log_rotate(const char *path)
         autofree char *old = xasprintf("%s.1", path), *tmp = xasprintf("%s.new", old);
         autoclose int from = open(path, O_RDWR | O_CLOEXEC), to = -1;
         struct stat st;
-        off_t whole;
+        off_t begin, whole;
 
         if (from < 0 || fstat(from, &st) < 0 || (uint64_t)st.st_blocks * 512 <= CONSOLE_LOG_MAX)
                 return;
         whole = st.st_size / st.st_blksize * st.st_blksize;
         if (whole == st.st_size)
-                whole -= st.st_blksize; /* collapsing up to the very end is refused */
+                whole -= st.st_blksize;    /* collapsing up to the very end is refused */
+        begin = lseek(from, 0, SEEK_DATA); /* behind the hole of an earlier rotation */
+        if (begin < 0 || begin >= whole)
+                return;
         to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        if (to < 0 || copy_range(from, to, whole) < 0 || rename(tmp, old) < 0) {
+        if (to < 0 || copy_range(from, to, begin, whole) < 0 || rename(tmp, old) < 0) {
                 log_warning("cannot rotate '%s': %s", path, strerror(errno));
                 unlink(tmp);
                 return;

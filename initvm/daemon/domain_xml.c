@@ -62,13 +62,14 @@ static void mac_address(const char *uuid, char ret[18])
 char *domain_xml(const struct vm_record *record, const struct machine *machine, const struct domain_options *options)
 {
         autobuf struct buf b = {0};
+        autofree char *name = escaped(record->name), *uuid = escaped(record->uuid);
         autofree char *folder = escaped(options->folder);
         autofree char *command_line = escaped(record->command_line);
         char mac[18];
 
         mac_address(record->uuid, mac);
         buf_printf(&b, "<domain type='%s'>\n", options->kvm ? "kvm" : "qemu");
-        buf_printf(&b, "  <name>%s</name>\n  <uuid>%s</uuid>\n", record->name, record->uuid);
+        buf_printf(&b, "  <name>%s</name>\n  <uuid>%s</uuid>\n", name, uuid);
         buf_printf(&b, "  <memory unit='b'>%llu</memory>\n", (unsigned long long)record->memory);
         buf_printf(&b, "  <vcpu>%llu</vcpu>\n", (unsigned long long)record->cpus);
         buf_printf(&b, "  <os>\n    <type arch='%s' machine='%s'>hvm</type>\n", machine->uname, machine->type);
@@ -80,7 +81,7 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
         buf_printf(&b, "  <clock offset='utc'/>\n"
                        "  <on_poweroff>destroy</on_poweroff>\n  <on_reboot>restart</on_reboot>\n  <on_crash>destroy</on_crash>\n"
                        "  <devices>\n");
-        buf_printf(&b, "    <emulator>/usr/bin/%s</emulator>\n", machine->emulator);
+        buf_printf(&b, "    <emulator>%s</emulator>\n", machine->emulator);
         buf_printf(&b,
                    "    <disk type='file' device='disk'>\n"
                    "      <driver name='qemu' type='qcow2' cache='%s' discard='unmap' detect_zeroes='unmap'/>\n"

@@ -11,7 +11,7 @@ struct machine {
         const char *debian;   /* Debian's name: amd64 */
         const char *uname;    /* the kernel's and libvirt's name: x86_64 */
         const char *type;     /* QEMU machine type */
-        const char *emulator; /* QEMU's program */
+        const char *emulator; /* QEMU's program, its full path */
         const char *console;  /* the kernel's name of the first serial port */
         const char *serial_target, *serial_model;
         const char *features; /* XML inside <features> */

@@ -12,19 +12,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 /* Connections that wait to be accepted; the accept loop is quick. */
 #define LISTEN_BACKLOG 64
 
-/* The daemon's own log is begun anew (the old one kept as .1) when it is larger than this at a start. */
-#define LOG_MAX (4 << 20)
+/* A daemon that was told to stop closes its connection to libvirt first; the next one waits so long for it. */
+#define LOCK_TIMEOUT_MS 10000
 
 static void print_help(void)
 {
@@ -129,19 +131,39 @@ static void tell_ready(int fd, const char *text)
         close(fd);
 }
 
+/* The one daemon of this home holds the lock until its process has ended. One that is just ending is waited for. */
+static int take_lock(const char *path, struct error *err)
+{
+        autoclose int fd = file_lock(path, false, err);
+        autofree char *pid = NULL;
+
+        if (fd < 0 && err->code == ERR_STATE) {
+                autofree char *owner = file_read(path, 32, NULL, NULL);
+                uint64_t n;
+                if (owner && parse_u64(owner, 2, INT32_MAX, &n) == 0) {
+                        struct pollfd p = {.fd = (int)syscall(SYS_pidfd_open, (pid_t)n, 0), .events = POLLIN};
+                        if (p.fd >= 0) {
+                                poll(&p, 1, LOCK_TIMEOUT_MS);
+                                close(p.fd);
+                        }
+                }
+                fd = file_lock(path, false, err);
+        }
+        if (fd < 0)
+                return err->code == ERR_STATE
+                               ? error_set(err, ERR_STATE, "another initvmd holds '%s'; 'initvm daemon stop' ends it", path)
+                               : -1;
+        pid = xasprintf("%d", getpid());
+        if (ftruncate(fd, 0) < 0 || fd_write_all(fd, pid, strlen(pid)) < 0)
+                return error_errno(err, errno, "cannot write '%s'", path);
+        return take_fd(&fd);
+}
+
 static int serve(struct daemon *d, int ready_fd, struct error *err)
 {
-        autofree char *lock_path = xasprintf("%s/lock", d->paths.runtime);
-        autoclose int lock = -1;
         const char *no_kvm;
-        int listen_fd, r;
+        int listen_fd;
 
-        if (paths_make(&d->paths, err) < 0)
-                return -1;
-        lock = file_lock(lock_path, false, err);
-        if (lock < 0)
-                return err->code == ERR_STATE ? error_set(err, ERR_STATE, "another initvmd is running with '%s'", d->paths.state)
-                                              : -1;
         d->machine = machine_host(err);
         no_kvm = libvirt_hide_unusable_kvm(d->paths.state);
         if (!d->machine || libvirt_init(d->loop, err) < 0)
@@ -155,9 +177,21 @@ static int serve(struct daemon *d, int ready_fd, struct error *err)
         d->server = server_new(d->loop, listen_fd, &methods_interface, INITVM_VERSION, d);
         log_info("initvmd %s serves on '%s'", INITVM_VERSION, d->paths.socket);
         tell_ready(ready_fd, "\n");
-        r = libvirt_run(&d->quit, err);
-        unlink(d->paths.socket);
-        return r;
+        return libvirt_run(&d->quit, err);
+}
+
+/* Clients are told, running VMs live on: they are libvirt's. */
+static void let_go(struct daemon *d)
+{
+        if (d->server)
+                unlink(d->paths.socket);
+        server_free(d->server);
+        worker_free(d->worker);
+        manager_free(d->manager);
+        accel_free(d->accel);
+        loop_dispatch(d->loop); /* what was posted for later */
+        strv_free(d->recovered);
+        paths_done(&d->paths);
 }
 
 int main(int argc, char **argv)
@@ -165,20 +199,30 @@ int main(int argc, char **argv)
         struct daemon d = {.started = now_ms()};
         struct error err = ERROR_INIT;
         struct loop_source *signals[2];
-        int ready_fd = -1, r = parse_options(argc, argv, &ready_fd);
+        autofree char *lock_path = NULL;
+        int ready_fd = -1, lock, r = parse_options(argc, argv, &ready_fd);
 
         if (r != 0)
                 return r - 1;
-        umask(0022); /* private files are made private one by one; QEMU, as another user, must pass through folders of libvirt */
+        umask(0022); /* private files are made private one by one; QEMU, as another user, must pass through libvirt's folders */
         d.loop = loop_new();
         take_signals(&d, signals);
-        if (paths_init(&d.paths, &err) < 0 || serve(&d, ready_fd, &err) < 0) {
-                log_error("%s", err.message);
-                tell_ready(ready_fd, err.message);
-                return EXIT_FAILURE;
+        r = paths_init(&d.paths, &err);
+        if (r == 0)
+                r = paths_make(&d.paths, &err);
+        if (r == 0) {
+                lock_path = xasprintf("%s/lock", d.paths.runtime);
+                lock = take_lock(lock_path, &err);
+                r = lock < 0 ? -1 : serve(&d, ready_fd, &err);
         }
-        /* The kernel takes the rest back; what matters is on disk already, and running VMs are libvirt's. */
-        server_free(d.server);
-        manager_free(d.manager);
-        return EXIT_SUCCESS;
+        if (r < 0) {
+                log_error("%s", err.message);
+                if (!d.server)
+                        tell_ready(ready_fd, err.message);
+        }
+        let_go(&d);
+        loop_source_free(signals[0]);
+        loop_source_free(signals[1]);
+        loop_free(d.loop);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

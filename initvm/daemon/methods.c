@@ -208,11 +208,9 @@ static int attach(struct call *call, struct json_object *parameters, void *userd
                 return -1;
         if (!vm_console(vm))
                 return error_set(err, ERR_STATE, "the console of VM '%s' cannot be opened; see 'initvm daemon log'", name);
-        if (!read_only && !force && console_has_writer(vm_console(vm)))
-                return error_set(err, ERR_STATE,
-                                 "another 'initvm attach' has the keyboard of VM '%s'; watch with --read-only, or take it over "
-                                 "with --force",
-                                 name);
+        /* Without --force a second viewer watches; the reply tells it so. */
+        if (!force && console_has_writer(vm_console(vm)))
+                read_only = true;
         reply = json_new();
         json_add_bool(reply, "writer", !read_only);
         conn = call_upgrade(call, reply);

@@ -43,7 +43,8 @@ struct vm_start_options {
         uint64_t timeout_ms; /* 0: the default for the acceleration */
         bool unsafe_writes;
 };
-/* Until the agent's Hello. A VM that fails to get there goes on running for inspection, unless it ended by itself. */
+/* Until the agent's Hello; of a running VM it only waits for that. A VM that fails to get there goes on running for inspection,
+ * unless it ended by itself. */
 void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata);
 
 struct vm_stop_options {

@@ -162,9 +162,8 @@ void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress
                 done(userdata, &err);
                 return;
         }
-        if (vm->domain) {
-                error_set(&err, ERR_STATE, "VM '%s' is running already", vm->record.name);
-                done(userdata, &err);
+        if (vm->domain) { /* runs already: what is left is to wait for the agent, when it is not there */
+                vm_when_ready(vm, done, userdata);
                 return;
         }
         vm_operation_begin(vm, "starting", progress, done, userdata);

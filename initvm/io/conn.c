@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A peer that takes nothing for so long while we only wait to close is given up. */
+/* A peer that has been sent everything and does not close for so long is given up; what it has not read yet stays readable. */
 #define FINISH_TIMEOUT_MS 10000
 
 struct conn {
@@ -94,6 +94,7 @@ static void linger(struct conn *c)
                 shutdown(c->fd, SHUT_WR);
                 c->paused = false;
                 watch(c);
+                loop_timer_arm(c->finish_timer, FINISH_TIMEOUT_MS);
         }
         do {
                 buf_consume(&c->in, buf_size(&c->in));
@@ -228,7 +229,6 @@ void conn_finish(struct conn *c)
         c->finishing = true;
         c->paused = true;
         c->finish_timer = loop_add_timer(c->loop, on_finish_timeout, c);
-        loop_timer_arm(c->finish_timer, FINISH_TIMEOUT_MS);
         watch(c);
         linger(c);
 }

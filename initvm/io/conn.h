@@ -36,5 +36,6 @@ size_t conn_queued(const struct conn *c);
 bool conn_broken(const struct conn *c); /* writing failed: output is dropped from now on */
 void conn_pause_input(struct conn *c, bool pause);
 
-/* Frees the connection once the queued output is out or can no longer be. The owner must not touch it afterwards. */
+/* Frees the connection once the queued output is out, however slowly the peer reads, or can no longer be. The owner must not
+ * touch it afterwards. */
 void conn_finish(struct conn *c);

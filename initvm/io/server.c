@@ -17,6 +17,7 @@ struct client {
         struct server *server;
         struct conn *conn;
         struct call *call; /* the one being worked on */
+        bool *gone;        /* set when it is freed while serve() runs; NULL when that does not */
         struct client *prev, *next;
 };
 
@@ -43,6 +44,8 @@ static void serve(struct client *c);
 
 static void client_unlink(struct client *c)
 {
+        if (c->gone)
+                *c->gone = true;
         if (c->prev)
                 c->prev->next = c->next;
         else
@@ -137,8 +140,8 @@ static const struct server_method *find_method(const struct server_interface *in
         return NULL;
 }
 
-/* Serves one message. False when the client is gone or busy now. */
-static bool serve_message(struct client *c, struct json_object *message)
+/* Serves one message; the client may be gone or busy afterwards. */
+static void serve_message(struct client *c, struct json_object *message)
 {
         struct server *s = c->server;
         const struct server_method *method;
@@ -148,21 +151,25 @@ static bool serve_message(struct client *c, struct json_object *message)
 
         if (varlink_read_call(message, &request, &err) < 0) {
                 refuse(c, &err);
-                return false;
+                return;
         }
-        if (serve_introspection(c, &request))
-                return true;
         method = find_method(s->interface, request.method);
+        if (!method && request.oneway)
+                return; /* a oneway call is never answered */
+        if (!method && serve_introspection(c, &request))
+                return;
         if (!method) {
                 reply_service_error(c, "org.varlink.service.MethodNotFound", "method", request.method);
-                return true;
+                return;
         }
         if ((method->more && !request.more) || (method->upgrade && !request.upgrade)) {
+                if (request.oneway)
+                        return;
                 error_set(&err, ERR_INVALID, "'%s' must be called with \"%s\"", request.method,
                           method->more ? "more" : "upgrade");
                 varlink_write_error(conn_output(c->conn), &err);
                 conn_flush(c->conn);
-                return true;
+                return;
         }
         call = xcalloc(1, sizeof(*call));
         call->client = c;
@@ -171,29 +178,36 @@ static bool serve_message(struct client *c, struct json_object *message)
         c->call = call;
         if (method->handle(call, request.parameters, s->userdata, &err) < 0)
                 call_fail(call, &err);
-        return false; /* call_reply() and call_fail() go on with what is buffered */
 }
 
+/* Serves what is buffered until a call is being worked on. A handler that answers at once comes back here from within: then the
+ * outer one goes on, so that any number of calls in a row needs no more stack than one. */
 static void serve(struct client *c)
 {
-        while (!c->call) {
+        bool gone = false;
+
+        if (c->gone)
+                return;
+        c->gone = &gone;
+        while (!gone && !c->call) {
                 struct error err = ERROR_INIT;
                 autojson struct json_object *message = NULL;
                 int r = varlink_take(conn_input(c->conn), &message, &err);
 
-                if (r < 0) {
+                if (r < 0)
                         refuse(c, &err);
-                        return;
-                }
-                if (conn_queued(c->conn) > CLIENT_OUTPUT_MAX) {
+                else if (conn_queued(c->conn) > CLIENT_OUTPUT_MAX)
                         client_close(c, false);
-                        return;
-                }
-                if (r == 0 || !serve_message(c, message))
-                        return;
+                else if (r == 0)
+                        break;
+                else
+                        serve_message(c, message);
         }
+        if (gone)
+                return;
+        c->gone = NULL;
         /* While a call runs, a client may send a bounded amount ahead. */
-        conn_pause_input(c->conn, buf_size(conn_input(c->conn)) > VARLINK_MESSAGE_MAX);
+        conn_pause_input(c->conn, c->call && buf_size(conn_input(c->conn)) > VARLINK_MESSAGE_MAX);
 }
 
 static void on_input(void *userdata)

@@ -147,6 +147,9 @@ int guest_clean(const struct plan *plan, struct error *err)
                         return -1;
         if (dir_make("/var/cache/apt/archives/partial", 0755, err) < 0)
                 return -1;
+        /* Newer than /usr: nothing that systemd rebuilds after an update (ConditionNeedsUpdate=) is out of date. */
+        if (guest_write("/etc/.updated", 0644, "", err) < 0 || guest_write("/var/.updated", 0644, "", err) < 0)
+                return -1;
         /* Empty: systemd makes it at the first boot, and does not take the boot for a factory's first one (machine-id(5)). */
         return guest_write("/etc/machine-id", 0444, "", err);
 }

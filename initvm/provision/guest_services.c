@@ -52,10 +52,20 @@ static const char *const masked[] = {
         "getty@tty1.service", /* there is no screen */
         "grub-common.service",
         "man-db.timer",
+        "modprobe@configfs.service",
+        "modprobe@drm.service",
+        "modprobe@efi_pstore.service",
+        "sys-kernel-config.mount",
+        "sys-kernel-debug.mount",
+        "sys-kernel-tracing.mount",
+        "systemd-network-generator.service",
         "systemd-pcrphase.service",
         "systemd-pcrphase-sysinit.service",
+        "systemd-pstore.service",
         "systemd-rfkill.service",
         "systemd-rfkill.socket",
+        "systemd-sysext.socket",
+        "systemd-udev-load-credentials.service",
 };
 
 static int mask_services(const struct plan *plan, struct error *err)

@@ -17,7 +17,7 @@ static const char *const areas[] = {"Africa/", "America/", "Antarctica/", "Arcti
 #define TZDATA_LEGACY_SINCE 13
 
 /* What the making of the machine itself runs in it, and what its console cannot do without. */
-static const char *const base[] = {"passwd", "login", "libpam-systemd", "udev", "kmod", "procps", "less"};
+static const char *const base[] = {"passwd", "login", "e2fsprogs", "udev", "kmod", "procps", "less"};
 
 static void add_package(struct plan *plan, const char *name)
 {

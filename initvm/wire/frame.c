@@ -104,7 +104,7 @@ static bool hunt(struct frame_decoder *d)
         const uint8_t *head = buf_head(&d->in), *found;
         size_t n = buf_size(&d->in), keep;
 
-        if (n == 0)
+        if (!head)
                 return false;
         found = memmem(head, n, SYNC_MAGIC, SYNC_MAGIC_SIZE);
         if (found) {
@@ -124,7 +124,7 @@ static int take_sync(struct frame_decoder *d, struct frame *ret)
         const uint8_t *head = buf_head(&d->in);
         uint32_t kind;
 
-        if (buf_size(&d->in) < SYNC_RECORD_SIZE)
+        if (!head || buf_size(&d->in) < SYNC_RECORD_SIZE)
                 return 0;
         kind = get_u32(head + SYNC_MAGIC_SIZE + SYNC_NONCE_SIZE);
         if (kind < SYNC_REQUEST || kind > SYNC_PLEASE)
@@ -142,7 +142,7 @@ static int take_frame(struct frame_decoder *d, struct frame *ret)
         const uint8_t *head = buf_head(&d->in);
         size_t n = buf_size(&d->in), size;
 
-        if (n == 0)
+        if (!head || n == 0)
                 return 0;
         if (memcmp(head, magic, MIN(n, sizeof(magic))) != 0)
                 return -1;
@@ -165,9 +165,10 @@ static int take_frame(struct frame_decoder *d, struct frame *ret)
 /* The head so far agrees with a magic (which may have begun only). */
 static bool at_magic(const struct frame_decoder *d)
 {
+        const uint8_t *head = buf_head(&d->in);
         size_t n = buf_size(&d->in);
 
-        return d->port && n > 0 && memcmp(buf_head(&d->in), SYNC_MAGIC, MIN(n, SYNC_MAGIC_SIZE)) == 0;
+        return d->port && head && n > 0 && memcmp(head, SYNC_MAGIC, MIN(n, SYNC_MAGIC_SIZE)) == 0;
 }
 
 int frame_decoder_next(struct frame_decoder *d, struct frame *ret)

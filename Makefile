@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+#
+# `make help` lists the targets.  Everything that is built lands in $(BUILD):
+#   bin/ lib/ obj/       the programs, the archives and the objects
+#   asan/{bin,lib,obj}   the same with AddressSanitizer and UndefinedBehaviorSanitizer; `make check` uses these
+#   asan/tests/          unit tests and the replay of the fuzz corpora
+#   fuzz/                the fuzz targets (clang)
+#
+# Each folder below initvm/ becomes one archive; a file with a main() becomes a program that is linked against its own
+# folder's archive and those of the layers below it.  A new .c file needs no change here.
+
+VERSION := 0.1.0
+
+BUILD      ?= build
+CC         ?= gcc
+CLANG      ?= clang
+AR         ?= ar
+PKG_CONFIG ?= pkg-config
+INSTALL    ?= install
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/initvm
+DATADIR    ?= $(PREFIX)/share/initvm
+MANDIR     ?= $(PREFIX)/share/man
+COMPLETION_BASH ?= $(PREFIX)/share/bash-completion/completions
+COMPLETION_ZSH  ?= $(PREFIX)/share/zsh/site-functions
+COMPLETION_FISH ?= $(PREFIX)/share/fish/vendor_completions.d
+
+# Used by `make test` and `make quickstart` only, which set the machine up by themselves.
+JOBS ?= $(shell nproc)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# ---- what is built from what ---------------------------------------------------------------------------------------
+
+FOLDERS := base wire io provision daemon cli agent
+ALL_SOURCES := $(foreach d,$(FOLDERS),$(sort $(wildcard initvm/$d/*.c)))
+MAIN_SOURCES := $(if $(ALL_SOURCES),$(shell grep -lE "^int main\>" $(ALL_SOURCES)))
+main_of = $(filter initvm/$1/%,$(MAIN_SOURCES))
+lib_sources = $(filter-out $(MAIN_SOURCES),$(filter initvm/$1/%,$(ALL_SOURCES)))
+
+# program = folder : archives, uppermost first.  The daemon takes the readers of images and preseeds out of provision/.
+PROGRAM_FOLDERS := cli daemon provision agent
+PROGRAM_cli := initvm
+PROGRAM_daemon := initvmd
+PROGRAM_provision := initvm-provision
+PROGRAM_agent := initvm-agent
+ARCHIVES_cli := cli io wire base
+ARCHIVES_daemon := daemon provision io wire base
+ARCHIVES_provision := provision io wire base
+ARCHIVES_agent := agent io wire base
+PKGS_cli := json-c
+PKGS_daemon := libvirt libvirt-qemu json-c
+PKGS_provision := json-c
+
+UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(sort $(wildcard tests/unit/*.c)))
+FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c))
+
+# ---- flags -----------------------------------------------------------------------------------------------------------
+
+WERROR ?= -Werror
+WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla \
+	-Wformat=2 -Wno-format-nonliteral -Wundef -Wpointer-arith -Wdate-time
+DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' \
+	-DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libvirt libvirt-qemu cmocka 2>/dev/null)
+BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm -I$(BUILD)/gen $(PKG_CFLAGS) -pthread -MMD -MP
+
+HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+ifneq (,$(filter x86_64-%,$(shell $(CC) -dumpmachine)))
+HARDENING += -fcf-protection
+endif
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+CFLAGS ?= -O2
+PLAIN_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENING) -fPIE
+PLAIN_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+ASAN_CFLAGS = $(BASE_CFLAGS) -O1 -fno-omit-frame-pointer $(SANITIZERS) -fPIE
+ASAN_LDFLAGS = -pie -Wl,--as-needed $(SANITIZERS) $(LDFLAGS)
+FUZZ_CFLAGS = $(BASE_CFLAGS) -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=undefined
+FUZZ_LDFLAGS = -fsanitize=fuzzer,address,undefined
+
+# Rewritten only when a flag has changed: everything depends on it, so that `make PREFIX=…` rebuilds what it must.
+FLAGS_STAMP := $(BUILD)/flags
+FLAGS_TEXT = $(CC) $(PLAIN_CFLAGS) $(PLAIN_LDFLAGS) $(ASAN_CFLAGS) $(FUZZ_CFLAGS)
+$(FLAGS_STAMP): FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(call quote,$(FLAGS_TEXT)) | cmp -s - $@ || printf '%s\n' $(call quote,$(FLAGS_TEXT)) >$@
+quote = '$(subst ','\'',$1)'
+FORCE:
+
+# One short line per step; V=1 shows the commands.
+ifeq ($(V),1)
+say = @:
+Q :=
+else
+say = @printf '  %-7s %s\n'
+Q := @
+endif
+
+# ---- rules, once plain in $(BUILD), once sanitized in $(BUILD)/asan, once for fuzzing ------------------------------
+
+OBJECTS :=
+# $1 folder of the variant, $2 its name in capitals, $3 compiler
+define variant_rules
+$1/obj/%.o: %.c $$(FLAGS_STAMP)
+	@mkdir -p $$(@D)
+	$$(say) CC '$$@'
+	$$(Q)$3 $$($2_CFLAGS) -c -o $$@ $$<
+# What an .incbin takes in, the compiler's dependency files do not tell.
+$1/obj/initvm/provision/guest_files.o: $$(wildcard initvm/provision/*.sh initvm/agent/*.service)
+$1/obj/initvm/daemon/methods.o: $$(wildcard initvm/wire/*.varlink)
+$$(foreach d,$$(FOLDERS),$$(eval $$(call archive_rule,$1,$$d)))
+endef
+# $1 folder of the variant, $2 folder of sources
+define archive_rule
+OBJECTS += $$(patsubst %.c,$1/obj/%.o,$$(filter initvm/$2/%,$$(ALL_SOURCES)))
+$1/lib/lib$2.a: $$(patsubst %.c,$1/obj/%.o,$$(call lib_sources,$2))
+	@mkdir -p $$(@D)
+	$$(say) AR '$$@'
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+# $1 folder of the variant, $2 its name in capitals, $3 folder of the program
+define program_rule
+$1/bin/$$(PROGRAM_$3): $$(patsubst %.c,$1/obj/%.o,$$(call main_of,$3)) $$(foreach a,$$(ARCHIVES_$3),$1/lib/lib$$a.a)
+	@mkdir -p $$(@D)
+	$$(say) LINK '$$@'
+	$$(Q)$$(CC) $$($2_LDFLAGS) -o $$@ $$^ $$(shell $$(PKG_CONFIG) --libs $$(PKGS_$3)) -pthread
+endef
+
+ASAN := $(BUILD)/asan
+FUZZ := $(BUILD)/fuzz
+
+# The daemon tells its interface to whoever asks (org.varlink.service.GetInterfaceDescription): the .varlink file as a C string.
+INTERFACE_TEXT := $(BUILD)/gen/wire/interface_text.h
+$(INTERFACE_TEXT): initvm/wire/org.initvm.varlink
+	@mkdir -p $(@D)
+	$(Q){ echo '#pragma once'; echo 'static const char interface_text_org_initvm[] ='; \
+		sed -e 's/[\\"]/\\&/g' -e 's/.*/        "&\\n"/' $<; echo '        ;'; } >$@
+$(foreach v,$(BUILD) $(ASAN) $(FUZZ),$v/obj/initvm/daemon/methods.o): $(INTERFACE_TEXT)
+
+$(eval $(call variant_rules,$(BUILD),PLAIN,$$(CC)))
+$(eval $(call variant_rules,$(ASAN),ASAN,$$(CC)))
+$(eval $(call variant_rules,$(FUZZ),FUZZ,$$(CLANG)))
+$(foreach p,cli daemon provision,$(eval $(call program_rule,$(BUILD),PLAIN,$p)))
+$(foreach p,cli daemon provision,$(eval $(call program_rule,$(ASAN),ASAN,$p)))
+
+# The agent is pushed into guests of any release, so it is static; and never sanitized, the runtime cannot be static.
+$(BUILD)/bin/initvm-agent: $(patsubst %.c,$(BUILD)/obj/%.o,$(call main_of,agent)) $(foreach a,$(ARCHIVES_agent),$(BUILD)/lib/lib$a.a)
+	@mkdir -p $(@D)
+	$(say) LINK '$@'
+	$(Q)$(CC) -static-pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs --static json-c) -pthread
+$(ASAN)/bin/initvm-agent: $(BUILD)/bin/initvm-agent
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+# Programs whose folder has a main() so far.
+BUILT_FOLDERS := $(foreach p,$(PROGRAM_FOLDERS),$(if $(call main_of,$p),$p))
+PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(BUILD)/bin/$(PROGRAM_$p))
+ASAN_PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(ASAN)/bin/$(PROGRAM_$p))
+
+# ---- tests -------------------------------------------------------------------------------------------------------------
+
+TEST_ARCHIVES := $(foreach d,cli daemon provision agent io wire base,$(ASAN)/lib/lib$d.a)
+TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu json-c cmocka) -pthread
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(ASAN)/tests/%,$(UNIT_SOURCES))
+FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(ASAN)/tests/%,$(FUZZ_SOURCES))
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ)/bin/%,$(FUZZ_SOURCES))
+OBJECTS += $(patsubst %.c,$(ASAN)/obj/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) $(FUZZ_SOURCES) tests/lib/fuzz_replay.c)
+OBJECTS += $(patsubst %.c,$(FUZZ)/obj/%.o,$(FUZZ_SOURCES)) $(patsubst %.c,$(BUILD)/obj/%.o,$(BENCH_SOURCES))
+
+$(ASAN)/tests/test_%: $(ASAN)/obj/tests/unit/test_%.o $(patsubst %.c,$(ASAN)/obj/%.o,$(UNIT_HELPERS)) $(TEST_ARCHIVES)
+	@mkdir -p $(@D)
+	$(say) LINK '$@'
+	$(Q)$(CC) $(ASAN_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS)
+
+# The corpora are replayed by every `make check`; `make fuzz` searches for new inputs.
+$(ASAN)/tests/fuzz_%: $(ASAN)/obj/tests/fuzz/fuzz_%.o $(ASAN)/obj/tests/lib/fuzz_replay.o $(TEST_ARCHIVES)
+	@mkdir -p $(@D)
+	$(say) LINK '$@'
+	$(Q)$(CC) $(ASAN_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS)
+
+$(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent provision io wire base,$(FUZZ)/lib/lib$d.a)
+	@mkdir -p $(@D)
+	$(say) LINK '$@'
+	$(Q)$(CLANG) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+		$(shell $(PKG_CONFIG) --libs json-c) -pthread
+
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(foreach d,io wire base,$(BUILD)/lib/lib$d.a)
+	@mkdir -p $(@D)
+	$(say) LINK '$@'
+	$(Q)$(CC) $(PLAIN_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+		$(shell $(PKG_CONFIG) --libs json-c) -pthread
+
+# For scripts/lint.
+print-lint-flags:
+	@echo $(call quote,$(filter-out -MMD -MP,$(BASE_CFLAGS)))
+
+.SECONDARY:
+-include $(OBJECTS:.o=.d)
+
+# ---- targets -----------------------------------------------------------------------------------------------------------
+
+.PHONY: all all-asan check check-unit check-e2e check-vm test lint format install uninstall bench fuzz quickstart clean help \
+	print-lint-flags FORCE
+
+all: $(PROGRAMS) ## build the programs
+all-asan: $(ASAN_PROGRAMS) ## build them with ASan and UBSan
+
+check: $(ASAN_PROGRAMS) $(UNIT_TESTS) $(FUZZ_REPLAYS) ## unit tests, fuzz corpora and end-to-end tests (no VM), sanitized
+	@INITVM_BIN=$(CURDIR)/$(ASAN)/bin scripts/run-tests check $(UNIT_TESTS) $(FUZZ_REPLAYS) $(sort $(wildcard tests/e2e/*.bats))
+
+check-unit: $(BUILD)/bin/initvm-agent $(UNIT_TESTS) $(FUZZ_REPLAYS) ## only the unit tests and the fuzz corpora
+	@scripts/run-tests check-unit $(UNIT_TESTS) $(FUZZ_REPLAYS)
+
+check-e2e: $(ASAN_PROGRAMS) ## only the end-to-end tests
+	@INITVM_BIN=$(CURDIR)/$(ASAN)/bin scripts/run-tests check-e2e $(sort $(wildcard tests/e2e/*.bats))
+
+check-vm: all ## the suite on a real guest; TESTS='tests/vm/30-exec.bats' runs a part of it
+	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-vm $(or $(TESTS),tests/vm)
+
+lint: ## formatting, layers, static analysis, shell scripts, man pages
+	@scripts/run-tests lint scripts/lint
+
+test: ## set the machine up, then lint, check and check-vm; ends with 'N passed, N failed, N skipped'
+	@scripts/test
+
+format: ## run clang-format over the sources
+	@scripts/format
+
+quickstart: ## set the machine up, build, create and start a VM, build a Debian package in it
+	@scripts/install-deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/quickstart
+
+bench: all $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES)) ## measure what the documentation claims
+	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin tests/bench/run
+
+FUZZ_SECONDS ?= 30
+fuzz: $(FUZZ_TARGETS) ## run every fuzz target for FUZZ_SECONDS (30)
+	@scripts/fuzz $(FUZZ_SECONDS) $(FUZZ)/corpus $(FUZZ_TARGETS)
+
+MAN_PAGES = $(sort $(wildcard initvm/*/*.[18]))
+install: all ## install below DESTDIR and PREFIX (/usr/local)
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/images $(DESTDIR)$(DATADIR)/preseed
+	$(INSTALL) -m 755 $(BUILD)/bin/initvm $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
+	$(INSTALL) -m 644 images/*.json $(DESTDIR)$(DATADIR)/images/
+	$(INSTALL) -m 644 preseed/*.cfg $(DESTDIR)$(DATADIR)/preseed/
+	$(INSTALL) -d $(DESTDIR)$(DATADIR)/preseed/examples $(DESTDIR)$(COMPLETION_BASH) $(DESTDIR)$(COMPLETION_ZSH) $(DESTDIR)$(COMPLETION_FISH)
+	$(INSTALL) -m 644 preseed/examples/*.cfg $(DESTDIR)$(DATADIR)/preseed/examples/
+	$(BUILD)/bin/initvm completion bash >$(DESTDIR)$(COMPLETION_BASH)/initvm
+	$(BUILD)/bin/initvm completion zsh >$(DESTDIR)$(COMPLETION_ZSH)/_initvm
+	$(BUILD)/bin/initvm completion fish >$(DESTDIR)$(COMPLETION_FISH)/initvm.fish
+	for page in $(MAN_PAGES); do \
+		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	done
+
+uninstall: ## remove what install made
+	rm -f $(DESTDIR)$(BINDIR)/initvm
+	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)
+	rm -f $(DESTDIR)$(COMPLETION_BASH)/initvm $(DESTDIR)$(COMPLETION_ZSH)/_initvm $(DESTDIR)$(COMPLETION_FISH)/initvm.fish
+	for page in $(MAN_PAGES); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# The command line by itself: no daemon is started by anything here.
+
+load ../lib/common
+
+commands=(create start stop restart ensure destroy status list images exec attach daemon help version completion)
+
+setup_file() { new_home; }
+teardown_file() { remove_home; }
+
+teardown() {
+	# Asking for help, or asking wrongly, must not start anything.
+	[ ! -e "$INITVM_HOME/run/socket" ]
+}
+
+@test "without arguments: the overview, and the exit status of wrong usage" {
+	run initvm
+	expect 2 'usage: initvm'
+}
+
+@test "help lists every command" {
+	run initvm help
+	expect 0
+	local command
+	for command in "${commands[@]}"; do
+		grep -qE "^  $command " <<<"$output"
+	done
+}
+
+@test "each command explains itself, by --help and by help" {
+	local command
+	for command in "${commands[@]}" console; do
+		run initvm "$command" --help
+		expect 0 'usage: initvm'
+		local by_option=$output
+		run initvm help "$command"
+		expect 0 "$by_option"
+	done
+}
+
+@test "--help wins over what else is wrong" {
+	run initvm create --help extra words
+	expect 0 'usage: initvm create'
+}
+
+@test "--version prints the version that the Makefile has" {
+	run initvm --version
+	expect 0 "$(sed -n 's/^VERSION := //p' "$TREE/Makefile")"
+}
+
+@test "unknown command: says so, with the nearest one" {
+	run initvm crate
+	expect 2 "did you mean 'create'"
+	run initvm frobnicate
+	expect 2 "'frobnicate' is not a command"
+}
+
+@test "unknown option, missing argument, wrong argument: usage errors that name the option" {
+	run initvm create --sizes 3G
+	expect 2 '--sizes'
+	run initvm create --size
+	expect 2 '--size'
+	run initvm create --size 12Q
+	expect 2 '12Q'
+	run initvm create --size 12
+	expect 2 '12'
+	run initvm create --cpus 0
+	expect 2 '--cpus'
+	run initvm create --accel maybe
+	expect 2 'maybe'
+	run initvm start --timeout soon
+	expect 2 'soon'
+}
+
+@test "a VM's name with a slash, empty, hidden, too long or with control characters is refused" {
+	local name
+	for name in a/b ../x '' .hidden -x "$(printf 'a\tb')" "$(printf 'a%.0s' {1..300})"; do
+		run initvm create "--name=$name"
+		expect 2 'initvm:'
+		run initvm status "--name=$name"
+		expect 2 'initvm:'
+	done
+	run initvm create -n a/b
+	expect 2 "'a/b' cannot be a VM's name"
+}
+
+@test "exec keeps its own failures apart from the command's: 125" {
+	run initvm exec
+	expect 125
+	run initvm exec -n a/b -- true
+	expect 125 "'a/b'"
+}
+
+@test "control characters in the user's words do not reach the terminal" {
+	run initvm "$(printf 'x\033[31my')"
+	expect 2
+	[[ $output != *$'\033'* ]]
+}
+
+@test "a full disk behind standard output is a failure" {
+	run sh -c 'initvm help >/dev/full'
+	expect 1 'No space left'
+}
+
+@test "closed standard fds do no harm" {
+	run sh -c 'initvm help <&- >&- 2>&-'
+	[ "$status" -le 1 ]
+	run sh -c 'initvm status -n a/b <&- 2>&1 >&-'
+	expect 2
+}
+
+@test "completion scripts parse, and know every command" {
+	local command
+	initvm completion bash >"$BATS_TEST_TMPDIR/bash"
+	run bash -n "$BATS_TEST_TMPDIR/bash"
+	expect 0
+	for command in "${commands[@]}"; do
+		grep -qw -- "$command" "$BATS_TEST_TMPDIR/bash"
+	done
+	run initvm completion klingon
+	expect 2 'klingon'
+}
+
+@test "bash completion offers commands, options and nothing else" {
+	initvm completion bash >"$BATS_TEST_TMPDIR/bash"
+	run env -i PATH="$PATH" INITVM_HOME="$INITVM_HOME" bash --norc -c '
+		source "$1"
+		function_name=$(complete -p initvm | sed "s/.*-F \([^ ]*\).*/\1/")
+		COMP_WORDS=(initvm cr) COMP_CWORD=1 COMP_LINE="initvm cr" COMP_POINT=9
+		"$function_name" initvm cr initvm
+		echo "${COMPREPLY[*]}"
+		COMP_WORDS=(initvm create --si) COMP_CWORD=2 COMP_LINE="initvm create --si" COMP_POINT=18
+		"$function_name" initvm --si create
+		echo "${COMPREPLY[*]}"' - "$BATS_TEST_TMPDIR/bash"
+	expect 0
+	[[ ${lines[0]} =~ ^create\ *$ ]]
+	[[ ${lines[1]} =~ ^--size\ *$ ]]
+}
+
+@test "initvm(1) has every command and every option" {
+	local page command option
+	page=$(find "$TREE/initvm" -name initvm.1)
+	[ -e "$page" ]
+	local text
+	text=$(mandoc -T ascii "$page" | col -b)
+	for command in "${commands[@]}"; do
+		grep -qw -- "$command" <<<"$text"
+		for option in $(initvm "$command" --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+			grep -qF -- "$option" <<<"$text" || { echo "$command $option is not in initvm(1)"; false; }
+		done
+	done
+}
+
+@test "what the README says exists: commands, options and make targets" {
+	local line word
+	while read -r line; do
+		run initvm "$line" --help
+		expect 0
+	done < <(grep -oE '\binitvm( -n [a-z]+)? (create|start|exec|attach|stop|destroy|list|status|images|help|daemon)\b' "$TREE/README.md" |
+		sed -E 's/initvm( -n [a-z]+)? //' | sort -u)
+	local options
+	options=$(for word in "${commands[@]}"; do initvm "$word" --help; done)
+	for word in $(grep -oE '(^|[ `])--[a-z]+' "$TREE/README.md" | tr -d ' \`' | sort -u); do
+		grep -qF -- "$word" <<<"$options" || { echo "README: $word"; false; }
+	done
+	for word in $(grep -oE '\bmake [a-z-]+' "$TREE/README.md" | sed 's/make //' | sort -u); do
+		grep -qE "^$word:" "$TREE/Makefile" || { echo "README: make $word"; false; }
+	done
+}

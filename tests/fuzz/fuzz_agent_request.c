@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the host may ask of the agent: the payload of an OPEN frame, and what is said while a command runs.  Nothing is executed.
+ * Checked beside memory safety: what is accepted keeps the promises of request.h.
+ */
+#include "agent/request.h"
+
+#include "base/util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_exec(const struct request *r)
+{
+        if (!r->exec.argv || !r->exec.argv[0] || !r->exec.argv[0][0] || strv_length(r->exec.argv) > EXEC_ARGUMENTS_MAX)
+                abort();
+        if (strv_length(r->exec.environment) > EXEC_ENVIRONMENT_MAX || (r->exec.cwd && r->exec.cwd[0] != '/'))
+                abort();
+        for (char **e = r->exec.environment; e && *e; e++)
+                if (!strchr(*e, '=') || **e == '=')
+                        abort();
+}
+
+static void check_signal(const uint8_t *data, size_t size)
+{
+        autojson struct json_object *message = json_parse((const char *)data, size, NULL);
+        int signo = 0;
+
+        if (message && request_read_signal(message, &signo, NULL) == 0 && (signo < 1 || signo > 64))
+                abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        struct error err = ERROR_INIT;
+        struct request r;
+
+        check_signal(data, size);
+        if (request_read(data, size, &r, &err) < 0) {
+                if (err.code == ERR_NONE || !err.message[0])
+                        abort();
+                return 0;
+        }
+        if (r.kind == REQUEST_EXEC)
+                check_exec(&r);
+        else if (r.exec.argv ||
+                 (r.kind == REQUEST_SHUTDOWN && !streq(r.shutdown.mode, "poweroff") && !streq(r.shutdown.mode, "reboot")))
+                abort();
+        request_done(&r);
+        return 0;
+}

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What the bats files of tests/e2e and tests/vm share.  Each file gets an INITVM_HOME of its own and leaves nothing behind.
+
+bats_require_minimum_version 1.5.0
+
+TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export TREE
+export INITVM_BIN=${INITVM_BIN:-$TREE/build/bin}
+export PATH=$INITVM_BIN:$PATH
+export NO_COLOR=1 LC_ALL=C.UTF-8
+unset INITVM_NAME
+
+# What the sanitizers find in the programs under test fails the test through their exit status, and is kept.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:exitcode=99:fast_unwind_on_malloc=0}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+# Deep stacks, without which leaks of libraries cannot be told from ours.
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$TREE/tests/lib/lsan.supp:print_suppressions=0}
+
+# Sets INITVM_HOME to a new folder: short, for the sockets below it, and one that QEMU's own user can pass through.
+new_home() {
+	INITVM_HOME=$(mktemp -d /var/tmp/iv.XXXXXX)
+	export INITVM_HOME
+	chmod 711 "$INITVM_HOME"
+	mkdir -p "$INITVM_HOME/config/images"
+}
+
+# Pids of the processes that work for this INITVM_HOME; only those of a name that begins with $1, if given.
+processes() {
+	"$TREE/tests/lib/processes.py" "$INITVM_HOME" | awk -v name="${1:-}" 'index($2, name) == 1 { print $1 }'
+}
+
+# Names in a folder of the state, which may not be there.
+entries() {
+	find "$INITVM_HOME/$1" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort
+}
+
+# Ends everything below INITVM_HOME, by pid, and removes it.
+remove_home() {
+	local pid name
+	[ -n "${INITVM_HOME:-}" ] && [ -d "$INITVM_HOME" ] || return 0
+	if [ "${INITVM_TEST_KEEP:-}" = 1 ]; then
+		echo "# kept: $INITVM_HOME" >&3
+		return 0
+	fi
+	for name in $(entries vms); do
+		timeout 60 initvm destroy --yes -n "$name" >/dev/null 2>&1 || true
+	done
+	timeout 20 initvm daemon stop >/dev/null 2>&1 || true
+	for pid in $(processes); do
+		kill -KILL "$pid" 2>/dev/null || true
+		wait_pid "$pid" 20 || true
+	done
+	rm -rf --one-file-system "$INITVM_HOME"
+}
+
+# Waits for the process to be gone, without asking again and again; fails when it is still there after $2 seconds.
+wait_pid() {
+	/usr/bin/python3 - "$1" "${2:-30}" <<-'END'
+		import os, select, sys
+		try:
+		    fd = os.pidfd_open(int(sys.argv[1]))
+		except ProcessLookupError:
+		    sys.exit(0)
+		sys.exit(0 if select.select([fd], [], [], float(sys.argv[2]))[0] else 1)
+	END
+}
+
+# Waits until a line of the file matches the extended regular expression; the file may not be there yet.
+wait_line() {
+	local file=$1 pattern=$2 deadline=${3:-30}
+	timeout "$deadline" bash -c 'grep -m 1 -qaE -- "$2" <(exec tail -n +1 -F "$1" 2>/dev/null)' - "$file" "$pattern"
+}
+
+# Waits until the path is there; its folder must be.
+wait_path() {
+	/usr/bin/python3 - "$1" "${2:-30}" <<-'END'
+		import ctypes, os, select, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		fd = libc.inotify_init1(os.O_CLOEXEC)
+		libc.inotify_add_watch(fd, os.path.dirname(sys.argv[1]).encode(), 0x100 | 0x80)  # IN_CREATE, IN_MOVED_TO
+		while not os.path.lexists(sys.argv[1]):
+		    if not select.select([fd], [], [], float(sys.argv[2]))[0]:
+		        sys.exit(1)
+		    os.read(fd, 65536)
+	END
+}
+
+# The pid of the daemon, as it says itself.
+daemon_pid() {
+	initvm daemon status --json | json pid
+}
+
+# Prints one member of the JSON object on standard input: `json vm.disk.virtual`.
+json() {
+	/usr/bin/python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+for key in sys.argv[1].split("."):
+    value = value.get(key) if isinstance(value, dict) else None
+print("" if value is None else value if isinstance(value, str) else json.dumps(value))' "$1"
+}
+
+# After `run`: the status was $1, and the output has the fixed text $2, if given.  bats shows what was there instead.
+expect() {
+	if [ "$status" -ne "$1" ]; then
+		printf 'exit status %d instead of %d; output:\n%s\n' "$status" "$1" "$output"
+		return 1
+	fi
+	if [ $# -gt 1 ] && [[ $output != *"$2"* ]]; then
+		printf "no '%s' in the output:\n%s\n" "$2" "$output"
+		return 1
+	fi
+}
+
+# After `run` of a command that failed on bad input: one sentence for people, on one line, and not a crash.
+expect_one_sentence() {
+	expect "$@" || return 1
+	if [ "${#lines[@]}" -gt 2 ] || [[ ${lines[0]} != initvm:* ]] || [[ ${lines[0]} == *. ]]; then
+		printf "not one clear sentence:\n%s\n" "$output"
+		return 1
+	fi
+}
+
+# The daemon's log has no report of a sanitizer; shows those that it has.
+sanitizers_silent() {
+	! grep -aE -A 20 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$INITVM_HOME/initvmd.log"
+}
+
+# What a create must leave as it was: processes of ours, mounts, folders in vms/ and creating/, temporary folders of mmdebstrap.
+leftovers() {
+	printf 'processes: %s\n' "$("$TREE/tests/lib/processes.py" "$INITVM_HOME" | awk '$2 != "initvmd" { print $2 }' | tr '\n' ' ')"
+	printf 'mounts: %s\n' "$(grep -cF -e "$INITVM_HOME" -e mmdebstrap /proc/self/mountinfo)"
+	printf 'vms: %s\n' "$(entries vms | tr '\n' ' ')"
+	printf 'creating: %s\n' "$(entries creating | tr '\n' ' ')"
+	printf 'temporary: %s\n' "$(find /var/tmp /tmp -maxdepth 1 \( -name 'mmdebstrap*' -o -name 'initvm*' \) 2>/dev/null | sort | tr '\n' ' ')"
+}

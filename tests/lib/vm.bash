@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What the tests on real guests share.  Creating a VM takes minutes under emulation, so there is one VM 'base' for the whole
+# run, made by the first file that needs it; setup_suite.bash makes its home and takes it away again.  With
+# INITVM_TEST_HOME=/some/folder it is kept there, and the next run uses it again (for working on a single test).
+
+load "${BASH_SOURCE[0]%/*}/common"
+
+# The suite's home becomes INITVM_HOME, and the VM 'base' is there and runs.
+need_base() {
+	export INITVM_HOME=$SUITE_HOME
+	if ! initvm status -n base >/dev/null 2>&1; then
+		cat "$TREE/preseed/default.cfg" "$TREE/tests/vm/base.cfg" >"$INITVM_HOME/base.cfg"
+		initvm create -n base --preseed "$INITVM_HOME/base.cfg" --size 8G --memory 1G --cpus 2 --json >"$INITVM_HOME/base.progress" ||
+			{ tail -n 3 "$INITVM_HOME/base.progress"; return 1; }
+	fi
+	initvm ensure -n base
+}
+
+# A command in the VM 'base'.
+guest() { initvm exec -n base -- "$@"; }
+
+# Member of `initvm status`: `vm_get base state`.
+vm_get() { initvm status -n "$1" --json | json "$2"; }
+
+# Resident memory of the daemon in KiB.
+daemon_rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon_pid)/status"; }
+
+# QEMU processes of this INITVM_HOME.
+qemus() { processes qemu-; }
+
+# An address of this host that both itself and its guests reach.
+host_address() { hostname -I | cut -d ' ' -f 1; }
+
+# Makes the unsigned or signed apt repository $1, with the packages in it; 'signed' as $2 adds InRelease and key.asc.
+make_repository() {
+	local folder=$1
+	(
+		cd "$folder" || exit
+		mkdir -p dists/stable/main/binary-amd64 dists/stable/main/binary-arm64 pool
+		mv ./*.deb pool/ 2>/dev/null || true
+		local architecture
+		for architecture in amd64 arm64; do
+			dpkg-scanpackages --multiversion pool >"dists/stable/main/binary-$architecture/Packages" 2>/dev/null
+		done
+		cd dists/stable || exit
+		{
+			printf 'Origin: contract\nLabel: contract\nSuite: stable\nCodename: stable\nArchitectures: amd64 arm64\nComponents: main\n'
+			printf 'Date: %s\nSHA256:\n' "$(LC_ALL=C date -Ru)"
+			find main -name Packages | while read -r file; do
+				printf ' %s %s %s\n' "$(sha256sum <"$file" | cut -d ' ' -f 1)" "$(stat -c %s "$file")" "$file"
+			done
+		} >Release
+		[ "${2:-}" = signed ] || exit 0
+		export GNUPGHOME=$folder/gnupg
+		mkdir -m 700 "$GNUPGHOME"
+		gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key 'contract <contract@example>' rsa3072 sign never
+		gpg --batch --quiet --clearsign -o InRelease Release
+		gpg --batch --quiet --armor --export >"$folder/key.asc"
+		gpgconf --kill all
+	)
+}
+
+# Makes the package $1 with the control lines $2... in the current folder.
+make_package() {
+	local name=$1 tree
+	shift
+	tree=$(mktemp -d)
+	chmod 755 "$tree"
+	mkdir -p "$tree/DEBIAN" "$tree/usr/share/$name"
+	echo "$name" >"$tree/usr/share/$name/here"
+	{
+		printf 'Package: %s\nVersion: 1.0\nArchitecture: all\nMaintainer: contract <contract@example>\n' "$name"
+		[ $# -eq 0 ] || printf '%s\n' "$@"
+		printf 'Description: %s\n' "$name"
+	} >"$tree/DEBIAN/control"
+	dpkg-deb --root-owner-group --build "$tree" "${name}_1.0_all.deb" >/dev/null
+	rm -rf "$tree"
+}
+
+# Starts tests/lib/mirror.py over the folder $1; sets mirror_pid and mirror_url.
+# shellcheck disable=SC2034
+start_mirror() {
+	"$TREE/tests/lib/mirror.py" "$1" "$1/requests" "$1/port" >/dev/null 2>&1 3>&- &
+	mirror_pid=$!
+	wait_path "$1/port"
+	mirror_url=http://$(host_address):$(cat "$1/port")
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# start, stop, restart, ensure, status, list, on the VM that all share.
+
+load ../lib/vm
+
+setup_file() { need_base; }
+
+@test "status of a running VM, for people and for machines" {
+	run initvm status -n base
+	expect 0 running
+	local key
+	for key in name state agent image suite architecture memory cpus disk acceleration pid uptime created folder consoleLog; do
+		[ -n "$(vm_get base "$key")" ] || { echo "no '$key'"; false; }
+	done
+	[ "$(vm_get base memory)" = $((1 << 30)) ]
+	[ "$(vm_get base disk.virtual)" = $((8 << 30)) ]
+}
+
+@test "list shows it, one object a line with --json" {
+	run initvm list
+	expect 0 base
+	initvm list --json | grep -c . | grep -qx 1
+	[ "$(initvm list --json | json name)" = base ]
+}
+
+@test "start and ensure of a running VM leave it as it is" {
+	local pid
+	pid=$(vm_get base pid)
+	run initvm ensure -n base
+	expect 0
+	[ "$(vm_get base pid)" = "$pid" ]
+	run initvm start -n base
+	[ "$(vm_get base pid)" = "$pid" ]
+}
+
+@test "create of a VM that is there is refused, and leaves it alone" {
+	run initvm create -n base
+	expect_one_sentence 1 "'base'"
+	guest true
+}
+
+@test "restart is a new boot of the same machine" {
+	local before
+	before=$(guest cat /proc/sys/kernel/random/boot_id)
+	run initvm restart -n base
+	expect 0
+	[ "$(guest cat /proc/sys/kernel/random/boot_id)" != "$before" ]
+}
+
+@test "stop shuts the guest down; stop of a stopped VM is fine; status says stopped" {
+	guest sh -c 'echo synced >/root/synced'
+	run initvm stop -n base
+	expect 0
+	[ -z "$(qemus)" ]
+	[ "$(vm_get base state)" = stopped ]
+	run initvm stop -n base
+	expect 0
+}
+
+@test "exec and attach on a stopped VM say what to do" {
+	run initvm exec -n base -- true
+	expect_one_sentence 125 start
+	run timeout 30 initvm attach -n base </dev/null
+	expect_one_sentence 1 start
+}
+
+@test "start with a timeout that cannot be met: the phase, the console's last lines, the log's path" {
+	run initvm start -n base --timeout 2
+	expect 1
+	[[ $output == *"$INITVM_HOME"* ]]
+	[[ $output == *console* ]]
+}
+
+@test "start after that: running, with what was written" {
+	run initvm ensure -n base
+	expect 0
+	[ "$(guest cat /root/synced)" = synced ]
+}
+
+@test "stop --force is immediate, and the next start works" {
+	local begin=$SECONDS
+	run initvm stop --force -n base
+	expect 0
+	[ $((SECONDS - begin)) -le 10 ]
+	[ -z "$(qemus)" ]
+	run initvm start -n base
+	expect 0
+	guest true
+}
+
+@test "Ctrl-C during start ends the command, and the VM is either up or down, not stuck" {
+	initvm stop --force -n base
+	TERMINAL_DEADLINE=120 run "$TREE/tests/lib/terminal.py" 'expect:boot|start' signal:INT eof -- initvm start -n base
+	run initvm ensure -n base
+	expect 0
+	guest true
+}

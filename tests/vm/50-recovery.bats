@@ -1,0 +1,162 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# Deaths of all kinds: of the daemon, of QEMU, of the guest, of the agent.
+
+load ../lib/vm
+
+setup_file() { need_base; }
+
+# The daemon dies as by kill -9.
+kill_daemon() {
+	local pid
+	pid=$(daemon_pid)
+	kill -KILL "$pid"
+	wait_pid "$pid"
+}
+
+@test "kill -9 of the daemon with an exec running and a console attached: both say so, the VM goes on" {
+	local qemu boot exec_pid
+	qemu=$(vm_get base pid)
+	boot=$(guest cat /proc/sys/kernel/random/boot_id)
+	initvm exec -n base -- sh -c 'echo running; exec sleep 1002' >"$BATS_TEST_TMPDIR/exec" 2>"$BATS_TEST_TMPDIR/exec.err" 3>&- &
+	exec_pid=$!
+	wait_line "$BATS_TEST_TMPDIR/exec" running
+	"$TREE/tests/lib/terminal.py" raw 'send:\r' 'expect:root@' status:1 restored -- initvm attach -n base \
+		>"$BATS_TEST_TMPDIR/attach" 2>&1 3>&- &
+	local attach_pid=$!
+	# The viewer is attached when the daemon counts both clients.
+	until_clients 2
+	kill_daemon
+	local code=0
+	wait "$exec_pid" || code=$?
+	[ "$code" -eq 125 ]
+	grep -q 'daemon' "$BATS_TEST_TMPDIR/exec.err"
+	wait "$attach_pid"
+	grep -aq 'attach again' "$BATS_TEST_TMPDIR/attach"
+	[ -d "/proc/$qemu" ]
+
+	# The next command starts a daemon that takes the VM up again.
+	[ "$(guest cat /proc/sys/kernel/random/boot_id)" = "$boot" ]
+	[ "$(vm_get base state)" = running ]
+	[ "$(vm_get base agent)" = connected ]
+	[ "$(vm_get base pid)" = "$qemu" ]
+	[ "$(qemus | wc -l)" -eq 1 ]
+	run "$TREE/tests/lib/consoles.py" login base
+	expect 0
+}
+
+# Waits until the daemon has that many clients besides the one who asks.
+until_clients() {
+	local clients=0
+	while [ "$clients" -lt "$(($1 + 1))" ]; do
+		clients=$(initvm daemon status --json | json clients)
+	done
+}
+
+@test "the command that was cut off has ended in the guest" {
+	run guest sh -c 'pid=$(pgrep -f "sleep 1002" | head -n 1); [ -z "$pid" ] || timeout 60 tail --pid="$pid" -f /dev/null'
+	expect 0
+}
+
+@test "kill -9 of the daemon in the middle of 200 MB: the next exec is in step again" {
+	head -c 200M /dev/zero >"$BATS_TEST_TMPDIR/big"
+	initvm exec -n base -- sh -c 'echo started; cat >/dev/null' <"$BATS_TEST_TMPDIR/big" >"$BATS_TEST_TMPDIR/out" 2>/dev/null 3>&- &
+	local pid=$! i
+	wait_line "$BATS_TEST_TMPDIR/out" started
+	kill_daemon
+	wait "$pid" || true
+	for i in 1 2 3; do
+		[ "$(echo "word $i" | guest cat)" = "word $i" ]
+	done
+}
+
+@test "kill -9 of the daemon in the middle of output: the same" {
+	initvm exec -n base -- cat /dev/zero 2>/dev/null 3>&- | head -c 10000000 >"$BATS_TEST_TMPDIR/out" &
+	local pid=$!
+	wait "$pid"
+	initvm exec -n base -- cat /dev/zero >/dev/null 2>&1 3>&- &
+	pid=$!
+	until_clients 1
+	kill_daemon
+	wait "$pid" || true
+	[ "$(echo again | guest cat)" = again ]
+}
+
+@test "daemon stop leaves the VM running; the next daemon takes it up" {
+	local qemu
+	qemu=$(vm_get base pid)
+	run initvm daemon stop
+	expect 0
+	[ -d "/proc/$qemu" ]
+	guest true
+	[ "$(vm_get base pid)" = "$qemu" ]
+}
+
+@test "the guest switches itself off: stopped, with that reason, and no QEMU" {
+	local qemu
+	qemu=$(vm_get base pid)
+	guest systemctl poweroff || true
+	wait_pid "$qemu" 120
+	until [ "$(vm_get base state)" = stopped ]; do :; done
+	[ -n "$(vm_get base reason)" ]
+	initvm start -n base
+	guest true
+}
+
+@test "the guest reboots itself: the machine is there again" {
+	local before qemu
+	before=$(guest cat /proc/sys/kernel/random/boot_id)
+	guest systemctl reboot || true
+	run initvm ensure -n base
+	expect 0
+	run guest cat /proc/sys/kernel/random/boot_id
+	[ "$output" != "$before" ]
+}
+
+@test "kill -9 of QEMU: status says so, exec says so, start works" {
+	local qemu
+	qemu=$(vm_get base pid)
+	initvm exec -n base -- sh -c 'echo running; exec sleep 1003' >"$BATS_TEST_TMPDIR/exec" 2>"$BATS_TEST_TMPDIR/exec.err" 3>&- &
+	local pid=$! code=0
+	wait_line "$BATS_TEST_TMPDIR/exec" running
+	kill -KILL "$qemu"
+	wait_pid "$qemu"
+	wait "$pid" || code=$?
+	[ "$code" -eq 125 ]
+	[ -s "$BATS_TEST_TMPDIR/exec.err" ]
+	until [ "$(vm_get base state)" = stopped ]; do :; done
+	run initvm status -n base
+	expect 0 stopped
+	[[ $(vm_get base reason) =~ QEMU|crash|killed ]]
+	run initvm exec -n base -- true
+	expect_one_sentence 125 start
+	run initvm start -n base
+	expect 0
+	guest true
+}
+
+@test "kill -9 of QEMU and of the daemon: the next daemon sees a stopped VM, start works" {
+	local qemu
+	qemu=$(vm_get base pid)
+	kill_daemon
+	kill -KILL "$qemu"
+	wait_pid "$qemu"
+	[ "$(vm_get base state)" = stopped ]
+	initvm start -n base
+	guest true
+}
+
+@test "the agent is killed: systemd starts it again, exec works" {
+	local before
+	before=$(guest systemctl show -P MainPID initvm-agent)
+	guest sh -c 'kill -KILL "$(systemctl show -P MainPID initvm-agent)"' || true
+	run initvm ensure -n base
+	expect 0
+	[ "$(guest systemctl show -P MainPID initvm-agent)" != "$before" ]
+}
+
+@test "the daemon's log has no trace of trouble of its own" {
+	run grep -aE 'runtime error|Sanitizer|assert|abort' "$INITVM_HOME/initvmd.log"
+	[ "$status" -eq 1 ]
+}
