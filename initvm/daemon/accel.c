@@ -19,6 +19,9 @@
 
 #define KVM_DEVICE "/dev/kvm"
 
+/* The banner is the kernel's first line; who writes so much without it is not a kernel, but a QEMU that complains for ever. */
+#define WORDS_MAX 65536
+
 /* One kernel being probed; others that ask meanwhile wait for the same verdict. */
 struct waiter {
         char *wanted;
@@ -226,15 +229,14 @@ static void conclude(struct probe *p, int wait_status)
         }
 }
 
-/* QEMU's own complaints come on the same pipe; only the kernel's banner is the proof.  False when there is nothing to read now.
- */
+/* QEMU's own complaints come on the same pipe; only the kernel's banner is the proof.  False: nothing to read now. */
 static bool listen_once(struct probe *p)
 {
         ssize_t n = read(p->output, buf_reserve(&p->text, 4096), 4096);
 
         if (n > 0) {
                 buf_commit(&p->text, (size_t)n);
-                p->spoke |= memmem(buf_head(&p->text), buf_size(&p->text), "Linux version", 13) || buf_size(&p->text) > 65536;
+                p->spoke |= memmem(buf_head(&p->text), buf_size(&p->text), "Linux version", 13) != NULL;
         } else if (n == 0 || errno != EAGAIN) {
                 loop_source_free(p->output_source);
                 p->output_source = NULL; /* the child's end decides */
@@ -247,7 +249,7 @@ static void on_output(void *userdata, uint32_t events)
         struct probe *p = userdata;
 
         (void)events;
-        if (listen_once(p) && p->spoke)
+        if (listen_once(p) && (p->spoke || buf_size(&p->text) > WORDS_MAX))
                 kill(p->pid, SIGKILL);
 }
 
@@ -255,7 +257,7 @@ static void on_child(void *userdata, int wait_status)
 {
         struct probe *p = userdata;
 
-        while (!p->spoke && listen_once(p)) /* its last words may still be in the pipe */
+        while (p->output_source && !p->spoke && listen_once(p)) /* its last words may still be in the pipe */
                 ;
         conclude(p, wait_status);
 }

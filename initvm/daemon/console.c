@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "daemon/console_log.h"
+#include "daemon/replay.h"
 #include "wire/frame.h"
 
 #include <stdlib.h>
@@ -236,7 +237,7 @@ void console_attach(struct console *c, struct conn *conn, bool writer)
                 v->next->prev = v;
         c->viewers = v;
         conn_set_events(conn, &viewer_events, v);
-        viewer_data(v, block, c->replay_size);
+        viewer_data(v, block, replay_without_queries(block, c->replay_size));
         on_viewer_input(v); /* what came together with the call */
 }
 

@@ -19,7 +19,9 @@
 
 static void set_environment(struct bootstrap *b)
 {
-        static const char *const passed[] = {"HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"};
+        static const char *const passed[] = {
+                "HOME",        "http_proxy", "https_proxy",    "no_proxy", "HTTP_PROXY",
+                "HTTPS_PROXY", "NO_PROXY",   "INITVM_CREATING" /* by which the daemon knows what belongs to this create */};
 
         strv_add(&b->environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         strv_add(&b->environment, "LC_ALL=C.UTF-8");
@@ -48,8 +50,9 @@ static int make_folders(struct bootstrap *b, struct error *err)
                 b->temporary = xasprintf("%s/tmp", b->work);
         } else {
                 random_bytes(r, sizeof(r));
-                b->temporary = xasprintf("%s/initvm-%u-%02x%02x%02x%02x%02x%02x%02x%02x", base && base[0] == '/' ? base : "/var/tmp",
-                                         geteuid(), r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
+                b->temporary =
+                        xasprintf("%s/initvm-%u-%02x%02x%02x%02x%02x%02x%02x%02x", base && base[0] == '/' ? base : "/var/tmp",
+                                  geteuid(), r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
                 if (file_write_atomic(note, 0600, b->temporary, strlen(b->temporary), err) < 0)
                         return -1;
         }

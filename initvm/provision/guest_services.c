@@ -34,7 +34,7 @@ static const char network[] = "[Match]\n"
 /* A machine without network boots all the same. */
 static const char wait_online[] = "[Service]\n"
                                   "ExecStart=\n"
-                                  "ExecStart=/lib/systemd/systemd-networkd-wait-online --any --timeout=10\n";
+                                  "ExecStart=/lib/systemd/systemd-networkd-wait-online --any --timeout=20\n";
 
 /* Whoever has the console has the machine: it belongs to the VM's owner alone. */
 static const char console_login[] = "[Service]\n"

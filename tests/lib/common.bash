@@ -92,6 +92,15 @@ daemon_pid() {
 	initvm daemon status --json | json pid
 }
 
+# For what nobody tells: asks again and again until the command $2... succeeds, for $1 seconds at most.
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+	done
+}
+
 # Prints one member of the JSON object on standard input: `json vm.disk.virtual`.
 json() {
 	/usr/bin/python3 -c '

@@ -33,7 +33,8 @@ class Failed(Exception):
 
 
 class Terminal:
-    def __init__(self, argv, name="", env=None, rows=24, cols=80):
+    def __init__(self, argv, name="", env=None, rows=24, cols=80, copy=None):
+        self.copy = copy  # a binary file that gets all that is printed, as it comes
         self.name = name or argv[0]
         self.text = b""
         self.at = 0
@@ -65,6 +66,9 @@ class Terminal:
         if self.master in ready:
             data = os.read(self.master, 65536)
             self.text += data
+            if self.copy:
+                self.copy.write(data)
+                self.copy.flush()
             return True
         if self.pidfd in ready:
             return None
@@ -170,15 +174,13 @@ def main(argv):
     if "--" not in argv:
         sys.exit(__doc__)
     split = argv.index("--")
-    with Terminal(argv[split + 1:]) as terminal:
+    with Terminal(argv[split + 1:], copy=sys.stdout.buffer) as terminal:
         failure = None
         try:
             for what in argv[:split]:
                 step(terminal, what)
         except Failed as error:
             failure = error
-        sys.stdout.buffer.write(terminal.text)
-        sys.stdout.flush()
         if failure:
             sys.exit(f"\nterminal.py: {failure}")
 

@@ -9,6 +9,8 @@ consoles=$TREE/tests/lib/consoles.py
 
 setup_file() { need_base; }
 
+is_starting() { [ "$(vm_get base state)" = starting ]; }
+
 @test "root is logged in; the detach key is told, works, and restores the terminal" {
 	run "$consoles" login base
 	expect 0
@@ -86,7 +88,7 @@ setup_file() { need_base; }
 	expect 1 start
 	initvm start -n base >"$BATS_TEST_TMPDIR/start" 2>&1 3>&- &
 	local pid=$!
-	until [ "$(vm_get base state)" = starting ]; do :; done
+	within 60 is_starting
 	run "$consoles" boot base
 	wait "$pid"
 	expect 0
@@ -96,7 +98,7 @@ setup_file() { need_base; }
 	TERMINAL_DEADLINE=120 "$TREE/tests/lib/terminal.py" 'expect:detaches' eof restored -- initvm attach -n base \
 		>"$BATS_TEST_TMPDIR/viewer" 2>&1 3>&- &
 	local pid=$!
-	wait_line "$BATS_TEST_TMPDIR/viewer" . 5 || true
+	wait_line "$BATS_TEST_TMPDIR/viewer" detaches
 	initvm stop -n base
 	wait "$pid"
 	initvm start -n base

@@ -15,6 +15,8 @@ kill_daemon() {
 	wait_pid "$pid"
 }
 
+is_state() { [ "$(vm_get base state)" = "$1" ]; }
+
 @test "kill -9 of the daemon with an exec running and a console attached: both say so, the VM goes on" {
 	local qemu boot exec_pid
 	qemu=$(vm_get base pid)
@@ -25,8 +27,7 @@ kill_daemon() {
 	"$TREE/tests/lib/terminal.py" raw 'send:\r' 'expect:root@' status:1 restored -- initvm attach -n base \
 		>"$BATS_TEST_TMPDIR/attach" 2>&1 3>&- &
 	local attach_pid=$!
-	# The viewer is attached when the daemon counts both clients.
-	until_clients 2
+	wait_line "$BATS_TEST_TMPDIR/attach" 'root@'
 	kill_daemon
 	local code=0
 	wait "$exec_pid" || code=$?
@@ -44,14 +45,6 @@ kill_daemon() {
 	[ "$(qemus | wc -l)" -eq 1 ]
 	run "$TREE/tests/lib/consoles.py" login base
 	expect 0
-}
-
-# Waits until the daemon has that many clients besides the one who asks.
-until_clients() {
-	local clients=0
-	while [ "$clients" -lt "$(($1 + 1))" ]; do
-		clients=$(initvm daemon status --json | json clients)
-	done
 }
 
 @test "the command that was cut off has ended in the guest" {
@@ -72,12 +65,13 @@ until_clients() {
 }
 
 @test "kill -9 of the daemon in the middle of output: the same" {
-	initvm exec -n base -- cat /dev/zero 2>/dev/null 3>&- | head -c 10000000 >"$BATS_TEST_TMPDIR/out" &
+	(
+		exec 3>&-
+		initvm exec -n base -- sh -c 'echo started; exec cat /dev/zero' 2>/dev/null |
+			{ head -c 8 >"$BATS_TEST_TMPDIR/out"; exec cat >/dev/null; }
+	) &
 	local pid=$!
-	wait "$pid"
-	initvm exec -n base -- cat /dev/zero >/dev/null 2>&1 3>&- &
-	pid=$!
-	until_clients 1
+	wait_line "$BATS_TEST_TMPDIR/out" started
 	kill_daemon
 	wait "$pid" || true
 	[ "$(echo again | guest cat)" = again ]
@@ -98,7 +92,7 @@ until_clients() {
 	qemu=$(vm_get base pid)
 	guest systemctl poweroff || true
 	wait_pid "$qemu" 120
-	until [ "$(vm_get base state)" = stopped ]; do :; done
+	within 30 is_state stopped
 	[ -n "$(vm_get base reason)" ]
 	initvm start -n base
 	guest true
@@ -125,7 +119,7 @@ until_clients() {
 	wait "$pid" || code=$?
 	[ "$code" -eq 125 ]
 	[ -s "$BATS_TEST_TMPDIR/exec.err" ]
-	until [ "$(vm_get base state)" = stopped ]; do :; done
+	within 30 is_state stopped
 	run initvm status -n base
 	expect 0 stopped
 	[[ $(vm_get base reason) =~ QEMU|crash|killed ]]
