@@ -48,24 +48,27 @@ static void load_vms(struct manager *m)
                 closedir(dir);
 }
 
-/* The embedded driver's root is ours alone: a domain that is not one of our VMs is the first boot of an interrupted create. */
+/* The embedded driver's root is ours alone: a running domain that is not one of our VMs is the first boot of an interrupted
+ * create, and one that does not run was left by a daemon that was killed. */
 static void adopt_domains(struct manager *m)
 {
         virDomainPtr *domains = NULL;
-        int n = virConnectListAllDomains(m->daemon->libvirt, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+        int n = virConnectListAllDomains(m->daemon->libvirt, &domains, 0);
 
         for (int i = 0; i < n; i++) {
                 char uuid[VIR_UUID_STRING_BUFLEN] = "";
                 struct vm *vm = manager_find(m, virDomainGetName(domains[i]), NULL);
                 virDomainGetUUIDString(domains[i], uuid);
-                if (vm && streq(vm_record(vm)->uuid, uuid)) {
+                bool active = virDomainIsActive(domains[i]) == 1;
+                if (active && vm && streq(vm_record(vm)->uuid, uuid)) {
                         log_info("VM '%s' is running, taken up again", virDomainGetName(domains[i]));
                         vm_adopt(vm, domains[i]);
                         continue;
                 }
-                log_info("domain '%s' belongs to no VM, ended", virDomainGetName(domains[i]));
-                if (virDomainDestroy(domains[i]) < 0)
-                        log_error("%s", virt_error());
+                if (active)
+                        log_info("domain '%s' belongs to no VM, ended", virDomainGetName(domains[i]));
+                if ((active && virDomainDestroy(domains[i]) < 0) || virDomainUndefine(domains[i]) < 0)
+                        log_error("domain '%s': %s", virDomainGetName(domains[i]), virt_error());
                 virDomainFree(domains[i]);
         }
         free(domains);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/device_lock.h"
 #include "daemon/domain_xml.h"
 #include "daemon/progress.h"
 #include "daemon/vm_private.h"
@@ -173,6 +174,7 @@ int vm_open_streams(virDomainPtr domain, virStreamPtr *ret_console, virStreamPtr
         virStreamPtr console = virStreamNew(connection, VIR_STREAM_NONBLOCK);
         virStreamPtr channel = virStreamNew(connection, VIR_STREAM_NONBLOCK);
 
+        device_locks_remove(domain);
         if (console && channel && virDomainOpenConsole(domain, NULL, console, VIR_DOMAIN_CONSOLE_FORCE) == 0 &&
             virDomainOpenChannel(domain, AGENT_PORT_NAME, channel, VIR_DOMAIN_CHANNEL_FORCE) == 0) {
                 *ret_console = console;
@@ -202,10 +204,13 @@ void vm_adopt(struct vm *vm, virDomainPtr owned_domain)
         /* A daemon that died between creating the paused domain and resuming it. */
         if (virDomainResume(owned_domain) < 0)
                 log_debug("VM '%s': %s", vm->record.name, virt_error());
-        if (vm_open_streams(owned_domain, &console, &channel, &err) < 0)
-                log_warning("VM '%s': %s", vm->record.name, err.message);
-        else
+        if (vm_open_streams(owned_domain, &console, &channel, &err) == 0) {
                 vm_take_streams(vm, console, channel);
+                return;
+        }
+        log_warning("VM '%s': %s", vm->record.name, err.message);
+        if (virDomainIsActive(owned_domain) != 1) /* it has ended without us; its event is gone */
+                virDomainFree(take_ptr(vm->domain));
 }
 
 /* Why a domain ended, in a sentence (virDomainEventStoppedDetailType). NULL when it was the proper end of our own stop. */
@@ -225,31 +230,62 @@ static const char *stop_reason(const struct vm *vm, int detail)
         }
 }
 
+/* A domain that has ended: its definition goes in a worker, then the operation that waited for the end is over. */
+struct ending {
+        struct vm *vm;
+        virDomainPtr domain;
+        char *last_lines;
+        bool wanted;
+};
+
+static void undefine(void *userdata)
+{
+        struct ending *e = userdata;
+
+        if (virDomainUndefine(e->domain) < 0)
+                log_warning("domain '%s': %s", virDomainGetName(e->domain), virt_error());
+}
+
+static void on_undefined(void *userdata)
+{
+        struct ending *e = userdata;
+        struct vm *vm = e->vm;
+        struct error err = ERROR_INIT;
+
+        vm_save_record(vm);
+        if (!e->wanted)
+                error_set(&err, ERR_FAILED, "VM '%s' ended while it was %s: %s; the console's last lines:\n%s", vm->record.name,
+                          vm->operation ? vm->operation : "running", vm->record.reason, e->last_lines);
+        virDomainFree(e->domain);
+        free(e->last_lines);
+        bool wanted = e->wanted;
+        free(e);
+        vm_operation_end(vm, wanted ? NULL : &err); /* may free the VM */
+}
+
 void vm_domain_stopped(struct vm *vm, int detail)
 {
-        const char *reason = stop_reason(vm, detail);
-        bool wanted = vm->stopping;
-        struct error err = ERROR_INIT;
-        autofree char *last = NULL;
+        struct ending *e;
 
         if (!vm->domain)
                 return;
-        log_info("VM '%s': %s", vm->record.name, reason);
-        last = vm->console ? console_last_lines(vm->console, 8) : xstrdup("");
-        let_go(vm);
+        e = xcalloc(1, sizeof(*e));
+        e->vm = vm;
+        e->domain = vm->domain;
+        virDomainRef(e->domain);
+        e->wanted = vm->stopping;
+        e->last_lines = vm->console ? console_last_lines(vm->console, 8) : xstrdup("");
+        free(vm->record.reason);
+        vm->record.reason = xstrdup(stop_reason(vm, detail));
+        vm->record.started = 0;
+        log_info("VM '%s': %s", vm->record.name, vm->record.reason);
+        let_go(vm); /* the streams are closed before the definition goes: see vm.h */
         vm->stopping = false;
         vm->hello_wanted = false;
-        free(vm->record.reason);
-        vm->record.reason = xstrdup(reason);
-        vm->record.started = 0;
-        vm_save_record(vm);
-        if (wanted) {
-                vm_operation_end(vm, NULL);
-        } else if (vm->operation) {
-                error_set(&err, ERR_FAILED, "VM '%s' ended while it was %s: %s; the console's last lines:\n%s", vm->record.name,
-                          vm->operation, reason, last);
-                vm_operation_end(vm, &err);
-        }
+        loop_source_free(take_ptr(vm->deadline));
+        if (!vm->operation)
+                vm_operation_begin(vm, "stopping", NULL, NULL, NULL);
+        worker_run(vm->daemon->worker, undefine, on_undefined, e);
 }
 
 void vm_check_ended(struct vm *vm)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One VM: its record and folder, its libvirt domain while it runs, its console and its agent's channel.  The domain is transient:
- * libvirt knows only running VMs, and everything about a stopped one is in its folder.
+ * One VM: its record and folder, its libvirt domain while it runs, its console and its agent's channel.  libvirt knows only
+ * running VMs: the domain is defined at the start and undefined after the stop, and everything about a stopped VM is in its
+ * folder.
+ *
+ * It is defined at all, and not transient, because libvirt disposes of a transient domain in a thread of its own at the moment it
+ * ends, and that deadlocks with the closing of our streams (virChrdevFree against virStreamAbort, libvirt 9.0).
  *
  * Starting and stopping are event-driven: libvirt's slow calls run in the worker, Hello and the domain's end arrive as events,
  * and a timer bounds each wait.  One operation at a time per VM.

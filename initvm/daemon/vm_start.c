@@ -4,6 +4,7 @@
  * can be missed, resume, wait.
  */
 #include "base/log.h"
+#include "daemon/device_lock.h"
 #include "daemon/domain_xml.h"
 #include "daemon/progress.h"
 #include "daemon/vm_private.h"
@@ -57,18 +58,19 @@ static void create_domain(void *userdata)
 {
         struct starting *s = userdata;
 
-        s->domain = virDomainCreateXML(s->vm->daemon->libvirt, s->xml, VIR_DOMAIN_START_PAUSED);
-        if (!s->domain) {
-                error_set(&s->err, ERR_FAILED, "libvirt cannot start VM '%s': %s", s->vm->record.name, virt_error());
-                s->failed = true;
+        s->domain = virDomainDefineXML(s->vm->daemon->libvirt, s->xml);
+        if (s->domain && virDomainCreateWithFlags(s->domain, VIR_DOMAIN_START_PAUSED) == 0 &&
+            vm_open_streams(s->domain, &s->console, &s->channel, &s->err) == 0)
                 return;
-        }
-        if (vm_open_streams(s->domain, &s->console, &s->channel, &s->err) < 0) {
-                virDomainDestroy(s->domain);
-                virDomainFree(s->domain);
-                s->domain = NULL;
-                s->failed = true;
-        }
+        s->failed = true;
+        if (s->err.code == ERR_NONE)
+                error_set(&s->err, ERR_FAILED, "libvirt cannot start VM '%s': %s", s->vm->record.name, virt_error());
+        if (!s->domain)
+                return;
+        virDomainDestroy(s->domain); /* fails when it was not created */
+        virDomainUndefine(s->domain);
+        virDomainFree(s->domain);
+        s->domain = NULL;
 }
 
 /* In a worker. */
@@ -82,15 +84,19 @@ static void resume_domain(void *userdata)
         }
 }
 
+/* A domain that cannot be resumed is ended; its end ends the operation. It may have ended before we had it: no event then. */
 static void on_resumed(void *userdata)
 {
         struct starting *s = userdata;
 
-        virDomainFree(s->domain);
-        if (s->failed) {
-                virDomainDestroy(s->vm->domain);
-                vm_operation_end(s->vm, &s->err);
+        if (s->failed && s->vm->domain) {
+                log_warning("%s", s->err.message);
+                if (virDomainIsActive(s->domain) != 1)
+                        vm_domain_stopped(s->vm, VIR_DOMAIN_EVENT_STOPPED_FAILED);
+                else
+                        virDomainDestroy(s->domain);
         }
+        virDomainFree(s->domain);
         starting_free(s);
 }
 

@@ -39,6 +39,9 @@ static const char initrd_top[] = "#!/bin/sh -e\n"
                                  "for d in /sys/block/vd*; do\n"
                                  "        [ ! -e \"$d\" ] || exit 0\n"
                                  "done\n"
+                                 "for m in ahci nvme virtio_scsi sd_mod; do\n"
+                                 "        modprobe -q \"$m\" || :\n"
+                                 "done\n"
                                  ": >/run/initvm-udev\n"
                                  "exec /usr/lib/initvm/udev-init-top\n";
 
@@ -66,6 +69,8 @@ static const char blacklist[] = "# Not needed in a virtual machine, and slow to 
                                 "blacklist kvm_intel\n"
                                 "blacklist powernow_k8\n"
                                 "blacklist acpi_cpufreq\n"
+                                "blacklist ahci\n"
+                                "blacklist qemu_fw_cfg\n"
                                 "blacklist serio_raw\n"
                                 "blacklist psmouse\n"
                                 "blacklist pcspkr\n"

@@ -41,6 +41,29 @@ static const char console_login[] = "[Service]\n"
                                     "ExecStart=\n"
                                     "ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,57600,38400,9600 - $TERM\n";
 
+/*
+ * At boot udev looks again at every device that the kernel has found already: hundreds, most of them terminals and
+ * kernel-internal ones that no rule concerns.  These are those that rules, modules and device units are about; what appears
+ * later is looked at anyhow.
+ */
+static const char coldplug[] =
+        "[Service]\n"
+        "ExecStart=\n"
+        "ExecStart=-udevadm trigger --type=devices --action=add --prioritized-subsystem=block,virtio,virtio-ports,net"
+        " --subsystem-match=acpi --subsystem-match=block --subsystem-match=drm --subsystem-match=hidraw --subsystem-match=input"
+        " --subsystem-match=misc --subsystem-match=mmc --subsystem-match=net --subsystem-match=nvme --subsystem-match=pci"
+        " --subsystem-match=platform --subsystem-match=rtc --subsystem-match=scsi --subsystem-match=sound --subsystem-match=tpm"
+        " --subsystem-match=tpmrm --subsystem-match=usb --subsystem-match=usbmisc --subsystem-match=vfio --subsystem-match=virtio"
+        " --subsystem-match=virtio-ports --subsystem-match=watchdog\n"
+        "ExecStart=-udevadm trigger --type=devices --action=add --subsystem-match=tty --sysname-match=ttyS[0-3]"
+        " --sysname-match=ttyAMA* --sysname-match=hvc*\n";
+
+/* Looks for what a virtual machine with an fstab does not have, at every start. */
+static const char *const masked_generators[] = {
+        "systemd-gpt-auto-generator", "systemd-hibernate-resume-generator", "systemd-import-generator",
+        "systemd-ssh-generator",      "systemd-system-update-generator",    "systemd-tpm2-generator",
+};
+
 /* Background work that a build machine has no use for, and that takes time at boot or in the middle of a build. */
 static const char *const masked[] = {
         "apt-daily.timer",
@@ -77,6 +100,12 @@ static int mask_services(const struct plan *plan, struct error *err)
 
                 if (upgrades && str_has_prefix(masked[i], "apt-daily"))
                         continue;
+                if (guest_link("/dev/null", path, err) < 0)
+                        return -1;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(masked_generators); i++) {
+                autofree char *path = xasprintf("/etc/systemd/system-generators/%s", masked_generators[i]);
+
                 if (guest_link("/dev/null", path, err) < 0)
                         return -1;
         }
@@ -147,6 +176,7 @@ int guest_apply_services(const struct guest *guest, struct error *err)
 
         if (guest_write("/etc/systemd/network/80-initvm.network", 0644, network, err) < 0 ||
             guest_write("/etc/systemd/system/systemd-networkd-wait-online.service.d/initvm.conf", 0644, wait_online, err) < 0 ||
+            guest_write("/etc/systemd/system/systemd-udev-trigger.service.d/initvm.conf", 0644, coldplug, err) < 0 ||
             guest_write("/etc/systemd/system/serial-getty@.service.d/initvm.conf", 0644, console_login, err) < 0 ||
             guest_link("/usr/lib/systemd/system/serial-getty@.service", getty, err) < 0 ||
             guest_link("../run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf", err) < 0 ||

@@ -79,8 +79,9 @@ int main(int argc, char **argv)
         struct run run;
         int result;
 
+        /* Ends at once: what a sanitizer does at the end of a program it cannot do inside mmdebstrap's namespaces. */
         if (argc > 1 && streq(argv[1], "hook"))
-                return hook_main(argc - 1, argv + 1);
+                _exit(hook_main(argc - 1, argv + 1));
         if (argc > 1 || fcntl(CONTROL_FD, F_GETFD) < 0) {
                 fprintf(stderr, "usage: initvm-provision is started by initvmd, with a connection as fd %d; see initvm(1)\n", CONTROL_FD);
                 return 2;

@@ -128,8 +128,10 @@ static void test_surroundings(void **state)
         assert_string_equal(
                 output_of(h, "{\"argv\":[\"sh\",\"-c\",\"read -r _ _ _ _ g s _ </proc/$$/stat; [ $g = $$ ] && [ $s = $$ ]\"]}"),
                 "");
-        assert_string_equal(output_of(h, "{\"argv\":[\"grep\",\"-E\",\"^Sig(Blk|Ign)\",\"/proc/self/status\"]}"),
-                            "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+        /* But for glibc's own two signals, which posix_spawn(3), and so make, leaves ignored, and which sigaction(2) refuses. */
+        all = output_of(h, "{\"argv\":[\"grep\",\"-E\",\"^Sig(Blk|Ign)\",\"/proc/self/status\"]}");
+        if (strcmp(all, "SigBlk:\t0000000000000000\nSigIgn:\t0000000180000000\n") != 0)
+                assert_string_equal(all, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
         assert_string_equal(output_of(h, "{\"argv\":[\"sh\",\"-c\",\"ls /proc/$$/fd | sort -n | head -c 6; umask\"]}"),
                             "0\n1\n2\n0022\n");
         host_stop(h);

@@ -204,8 +204,8 @@ static void test_lock(void **state)
         pid = fork();
         if (pid == 0) {
                 close(held);
-                _exit(write(pipe_fds[1], "w", 1) == 1 && file_lock(path, true, NULL) >= 0 && write(pipe_fds[1], "l", 1) == 1 ? 0 :
-                                                                                                                               1);
+                _exit(write(pipe_fds[1], "w", 1) == 1 && file_lock(path, true, NULL) >= 0 && write(pipe_fds[1], "l", 1) == 1 ? 0
+                                                                                                                             : 1);
         }
         assert_int_equal(read(pipe_fds[0], &c, 1), 1);
         fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);

@@ -287,9 +287,12 @@ static void test_read(void **state)
                 uint64_t u = 5;
                 struct json_object *a = NULL, *v = NULL, *inner = NULL, *any = NULL;
                 const struct json_field fields[] = {
-                        {"s", JSON_FIELD_STRING, JSON_REQUIRED, &s}, {"b", JSON_FIELD_BOOL, 0, &b},
-                        {"u", JSON_FIELD_U64, 0, &u},                {"a", JSON_FIELD_ARRAY, 0, &a},
-                        {"v", JSON_FIELD_STRINGS, 0, &v},            {"o", JSON_FIELD_OBJECT, 0, &inner},
+                        {"s", JSON_FIELD_STRING, JSON_REQUIRED, &s},
+                        {"b", JSON_FIELD_BOOL, 0, &b},
+                        {"u", JSON_FIELD_U64, 0, &u},
+                        {"a", JSON_FIELD_ARRAY, 0, &a},
+                        {"v", JSON_FIELD_STRINGS, 0, &v},
+                        {"o", JSON_FIELD_OBJECT, 0, &inner},
                         {"y", JSON_FIELD_ANY, 0, &any},
                 };
                 autojson struct json_object *o = json_parse(cases[i].text, strlen(cases[i].text), &err);
@@ -360,14 +363,10 @@ static void test_build(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_accepted),
-                cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_depth),
-                cmocka_unit_test(test_size),
-                cmocka_unit_test(test_many_keys),
-                cmocka_unit_test_setup_teardown(test_file, scratch_setup, scratch_teardown),
-                cmocka_unit_test(test_read),
-                cmocka_unit_test(test_look_ups),
+                cmocka_unit_test(test_accepted),  cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_depth),     cmocka_unit_test(test_size),
+                cmocka_unit_test(test_many_keys), cmocka_unit_test_setup_teardown(test_file, scratch_setup, scratch_teardown),
+                cmocka_unit_test(test_read),      cmocka_unit_test(test_look_ups),
                 cmocka_unit_test(test_build),
         };
 

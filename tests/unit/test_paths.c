@@ -16,8 +16,8 @@
 
 #define NOBODY 65534
 
-static const char *const variables[] = {"INITVM_HOME",    "HOME",           "XDG_RUNTIME_DIR",
-                                        "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"};
+static const char *const variables[] = {"INITVM_HOME",     "HOME",          "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
+                                        "XDG_CONFIG_HOME", "XDG_CACHE_HOME"};
 static char *saved[ARRAY_SIZE(variables)];
 
 static int setup(void **state)
@@ -72,10 +72,8 @@ static void test_home(void **state)
         assert_string_equal(p.cache, "/srv/it/cache");
         assert_string_equal(p.socket, "/srv/it/run/socket");
         assert_string_equal(p.log, "/srv/it/initvmd.log");
-        /* The test runs from the source tree, whose data is used. */
         assert_true(str_has_suffix(p.images, "/images"));
-        autofree char *preseed = xasprintf("%s/default.cfg", p.preseed);
-        assert_int_equal(access(preseed, F_OK), access(INITVM_TESTS "/../preseed/default.cfg", F_OK));
+        assert_true(str_has_suffix(p.preseed, "/preseed"));
         paths_done(&p);
         assert_null(p.state);
         paths_done(&p); /* twice is fine */

@@ -122,8 +122,8 @@ static void test_fds_swapped(void **state)
         struct process_options options = {.fds = fds, .n_fds = ARRAY_SIZE(fds)};
         autofree char *script = xasprintf("readlink /proc/self/fd/%d /proc/self/fd/%d /proc/self/fd/0 /proc/self/fd/9", b, a);
         autofree char *output = run_script(script, &options, NULL);
-        autofree char *expected = xasprintf("%s/a\n%s/b\n%s/a\n%s/a\n", (char *)*state, (char *)*state, (char *)*state,
-                                            (char *)*state);
+        autofree char *expected =
+                xasprintf("%s/a\n%s/b\n%s/a\n%s/a\n", (char *)*state, (char *)*state, (char *)*state, (char *)*state);
         assert_string_equal(output, expected);
 
         autofree char *one = xasprintf("cat <&%d", a);
@@ -200,7 +200,7 @@ static void test_signals_reset(void **state)
         sigaddset(&block, SIGRTMAX);
         sigprocmask(SIG_BLOCK, &block, &saved);
         /* /proc of a program that does nothing about signals by itself. */
-        char *const argv[] = {(char *)"grep", (char *)"^Sig[BIC]", (char *)"/proc/self/status", NULL};
+        char *const argv[] = {(char *)"cat", (char *)"/proc/self/status", NULL};
         int pipe_fds[2], status;
         assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
         const struct process_fd fds[] = {{pipe_fds[1], 1}};
@@ -211,7 +211,12 @@ static void test_signals_reset(void **state)
         autofree char *output = read_all(pipe_fds[0]);
         close(pipe_fds[0]);
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_string_equal(output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n");
+        uint64_t blocked, ignored, caught;
+        assert_int_equal(
+                sscanf(strstr(output, "\nSigBlk:"), "\nSigBlk: %lx SigIgn: %lx SigCgt: %lx", &blocked, &ignored, &caught), 3);
+        /* glibc's own two signals cannot be reset: posix_spawn(3), and so make, starts programs with them ignored. */
+        ignored &= ~UINT64_C(0x180000000);
+        assert_true(blocked == 0 && ignored == 0 && caught == 0);
 
         /* Ours are as they were. */
         sigprocmask(SIG_SETMASK, &saved, &after);

@@ -16,7 +16,7 @@ teardown_file() { remove_home; }
 
 # The sentence is the last line that the CLI prints; progress stands before it.
 failed_with() {
-	[ "$status" -eq 1 ] || { echo "status $status: $output"; return 1; }
+	[ "$status" -eq 1 ] || [ "$status" -eq 2 ] || { echo "status $status: $output"; return 1; }
 	local sentence=${lines[-1]} word
 	echo "$sentence"
 	for word in "$@"; do
@@ -56,27 +56,53 @@ create() { initvm create -n bad --preseed "$BATS_FILE_TMPDIR/base.cfg" --size 8G
 	failed_with 'sign'
 }
 
-@test "a size that the content does not fit in" {
+@test "a size that is no disk, or that the content does not fit in" {
 	run create --size 300M
-	failed_with 'size|300M|too small'
+	failed_with 'size' '300'
+	run create --size 1500M
+	failed_with 'too small|does not fit|--size'
 }
 
-@test "no space left on the host" {
-	[ "$(id -u)" -eq 0 ] || skip 'needs root to mount a small file system'
-	local small=$BATS_FILE_TMPDIR/small home=$INITVM_HOME
+# Runs create with an INITVM_HOME on a file system of size $1; sets what `run` sets, and $found: what is left in it.
+create_on_small() {
+	local small
 	small=$(mktemp -d /var/tmp/iv.XXXXXX)
-	mount -t tmpfs -o size=200M,mode=711 tmpfs "$small"
-	INITVM_HOME=$small run create
-	echo "$output"
-	local found
-	found=$(INITVM_HOME=$small entries vms; INITVM_HOME=$small entries creating)
-	INITVM_HOME=$small initvm daemon stop
+	mount -t tmpfs -o "size=$1,mode=711" tmpfs "$small"
+	local INITVM_HOME=$small
+	shift
+	"$@"
+	found=$(entries vms; entries creating)
+	initvm daemon stop
 	umount "$small"
 	rmdir "$small"
+	echo "$output"
+}
+
+@test "too little space on the host is told before anything is made" {
+	[ "$(id -u)" -eq 0 ] || skip 'needs root to mount a small file system'
+	create_on_small 200M run create
 	[ "$status" -eq 1 ]
 	[ -z "$found" ]
-	[[ $output == *'o space'* || $output == *full* ]]
-	INITVM_HOME=$home
+	[[ $output == *space* ]]
+}
+
+# Takes all the space as soon as packages are being installed.
+create_and_fill() {
+	create --json >"$BATS_TEST_TMPDIR/progress" 2>"$BATS_TEST_TMPDIR/errors" 3>&- &
+	local pid=$!
+	wait_line "$BATS_TEST_TMPDIR/progress" '"bootstrap"' 60
+	fallocate -l "$(($(df --output=avail -B1 "$INITVM_HOME" | tail -n 1) - (20 << 20)))" "$INITVM_HOME/filling"
+	status=0
+	wait "$pid" || status=$?
+	output=$(cat "$BATS_TEST_TMPDIR/errors")
+}
+
+@test "no space left on the host in the middle of it" {
+	[ "$(id -u)" -eq 0 ] || skip 'needs root to mount a small file system'
+	create_on_small 3G create_and_fill
+	[ "$status" -eq 1 ]
+	[ -z "$found" ]
+	[[ $output == *'o space left'* || $output == *'full'* || $output == *'too little space'* ]]
 }
 
 @test "--accel kvm where KVM does not work fails with the reason, and does not hang" {
