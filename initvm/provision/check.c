@@ -170,7 +170,9 @@ static int check_mirror(struct bootstrap *b, const struct plan_source *s, struct
         /* An older way of signing, or none at all, which apt is to say; or there is nothing. */
         if (fetch(b, release, path, err) < 0)
                 return err->code == ERR_CANCELLED ? -1
-                                                  : error_set(err, ERR_NOT_FOUND, "%sthe mirror '%s' has no suite '%s': check its URL",
+                                                  : error_set(err, ERR_NOT_FOUND,
+                                                              "%sthe mirror '%s' has no suite '%s': check its URL, or leave a service "
+                                                              "out with 'apt-setup/services-select' in the preseed",
                                                               where, s->uri, s->suite);
         if (b->plan->allow_unsigned || fetch(b, signature, path, err) == 0)
                 return 0;
@@ -183,16 +185,9 @@ static int check_mirror(struct bootstrap *b, const struct plan_source *s, struct
 
 int bootstrap_check_mirrors(struct bootstrap *b, struct error *err)
 {
-        for (size_t i = 0; i < b->plan->n_sources; i++) {
-                const struct plan_source *s = &b->plan->sources[i];
-                bool again = false;
-
-                /* One answer speaks for all suites of a mirror, but for a name that is not there. */
-                for (size_t k = 0; k < i; k++)
-                        again |= streq(b->plan->sources[k].uri, s->uri) && !s->local;
-                if (!again && check_mirror(b, s, err) < 0)
+        for (size_t i = 0; i < b->plan->n_sources; i++)
+                if (check_mirror(b, &b->plan->sources[i], err) < 0)
                         return -1;
-        }
         return 0;
 }
 

@@ -150,6 +150,7 @@ int bootstrap_install(struct bootstrap *b, struct error *err)
                 {disk, HOOK_FD_DISK},   {kernel, HOOK_FD_KERNEL},               {initrd, HOOK_FD_INITRD},
         };
         const struct run_tool tool = {.argv = argv,
+                                      .name = "mmdebstrap",
                                       .environment = b->environment,
                                       .fds = fds,
                                       .n_fds = ARRAY_SIZE(fds),
@@ -176,6 +177,8 @@ static const struct sign {
         {"is not signed", ERR_DENIED, "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
         {"is no longer signed", ERR_DENIED, "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
         {"invalid signature", ERR_DENIED, "a mirror's signature is wrong: choose another one with --mirror"},
+        {"Signed file isn't valid", ERR_DENIED, "a mirror's signature is none: choose another one with --mirror"},
+        {"BADSIG", ERR_DENIED, "a mirror's signature is wrong: choose another one with --mirror"},
         {"EXPKEYSIG", ERR_DENIED, "a mirror is signed with an expired key: update the archive's keyring package"},
         {"Unable to locate package", ERR_INVALID, "the suite does not have a package that the preseed or the image names"},
         {"has no installation candidate", ERR_INVALID, "the suite does not have a package that the preseed or the image names"},

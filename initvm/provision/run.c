@@ -238,6 +238,11 @@ static bool is_cancelled(struct run *run)
         return run->cancelled;
 }
 
+static const char *tool_name(const struct run_tool *tool)
+{
+        return tool->name ? tool->name : tool->argv[0];
+}
+
 /* Until the tool ends; *ret_status is how. Its output may go on in an orphan: what is there is taken, nothing is waited for. */
 static int watch(struct run *run, const struct run_tool *tool, pid_t pid, int output, int *ret_status, struct error *err)
 {
@@ -247,7 +252,7 @@ static int watch(struct run *run, const struct run_tool *tool, pid_t pid, int ou
         bool ended = false;
 
         if (pidfd < 0)
-                return error_errno(err, errno, "cannot watch '%s'", tool->argv[0]);
+                return error_errno(err, errno, "cannot watch '%s'", tool_name(tool));
         while (!ended) {
                 struct pollfd fds[] = {
                         {.fd = pidfd, .events = POLLIN},        {.fd = output, .events = POLLIN},
@@ -259,9 +264,9 @@ static int watch(struct run *run, const struct run_tool *tool, pid_t pid, int ou
                 ssize_t n;
 
                 if (ready < 0 && errno != EINTR)
-                        return error_errno(err, errno, "cannot watch '%s'", tool->argv[0]);
+                        return error_errno(err, errno, "cannot watch '%s'", tool_name(tool));
                 if (ready == 0)
-                        return error_set(err, ERR_TIMEOUT, "'%s' was silent for %u s and was ended", tool->argv[0], tool->timeout);
+                        return error_set(err, ERR_TIMEOUT, "'%s' was silent for %u s and was ended", tool_name(tool), tool->timeout);
                 if (is_cancelled(run))
                         return error_set(err, ERR_CANCELLED, "cancelled");
                 ended = fds[0].revents != 0;
@@ -277,7 +282,7 @@ static int watch(struct run *run, const struct run_tool *tool, pid_t pid, int ou
         take_output(run, tool, &b, true);
         while (waitpid(pid, ret_status, 0) < 0)
                 if (errno != EINTR)
-                        return error_errno(err, errno, "waiting for '%s'", tool->argv[0]);
+                        return error_errno(err, errno, "waiting for '%s'", tool_name(tool));
         return 0;
 }
 
@@ -293,7 +298,7 @@ int run_tool(struct run *run, const struct run_tool *tool, struct error *err)
         if (is_cancelled(run))
                 return error_set(err, ERR_CANCELLED, "cancelled");
         if (tool->n_fds + 2 > ARRAY_SIZE(fds) || pipe2(pipe_fds, O_CLOEXEC) < 0)
-                return error_errno(err, errno, "cannot start '%s'", tool->argv[0]);
+                return error_errno(err, errno, "cannot start '%s'", tool_name(tool));
         tail_clear(run);
         output = pipe_fds[0];
         fd_set_nonblock(output, true);
@@ -311,7 +316,7 @@ int run_tool(struct run *run, const struct run_tool *tool, struct error *err)
         if (result < 0)
                 return -1;
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return error_set(err, ERR_FAILED, "'%s' ended with %s", tool->argv[0], process_status_text(status));
+                return error_set(err, ERR_FAILED, "'%s' ended with %s", tool_name(tool), process_status_text(status));
         return 0;
 }
 

@@ -49,6 +49,7 @@ void run_send(struct run *run, struct buf *message);
 
 struct run_tool {
         char *const *argv;
+        const char *name; /* in messages; NULL: argv[0] */
         char *const *environment;
         const struct process_fd *fds; /* besides 1 and 2, which are read line by line and logged */
         size_t n_fds;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/conn.h"
 
+#include "base/file.h"
 #include "scratch.h"
 
 #include <errno.h>
@@ -303,6 +304,17 @@ static void test_finish_lingers(void **state)
         assert_int_equal(scratch_open_fds(), s->fds + 2); /* only the loop's are left */
 }
 
+/* Whether a timer runs, as proc(5) tells: a finished connection's is the only one here. */
+static bool timer_runs(void)
+{
+        for (int fd = 3; fd < 100; fd++) {
+                autofree char *path = xasprintf("/proc/self/fdinfo/%d", fd), *info = file_read(path, 4096, NULL, NULL);
+                if (info && strstr(info, "it_value:"))
+                        return !strstr(info, "it_value: (0, 0)");
+        }
+        return false;
+}
+
 /* A finished connection sends all that is queued, however slowly the peer reads, also when the peer has half-closed. */
 static void finish_with_backlog(struct side *s, bool half_closed)
 {
@@ -320,8 +332,10 @@ static void finish_with_backlog(struct side *s, bool half_closed)
         buf_commit(conn_output(s->conn), n);
         conn_finish(take_ptr(s->conn));
         settle(s);
+        assert_false(timer_runs()); /* a reader may be slow (a pager), only one that has got everything may not dawdle */
         assert_int_equal(hear(s, &end), n);
         assert_true(end);
+        assert_int_equal(timer_runs(), !half_closed);
 }
 
 static void test_finish_backlog(void **state)

@@ -129,14 +129,15 @@ static void test_tree_remove(void **state)
         autofree char *to_folder = scratch_path(state, "tree/to-folder"), *to_file = scratch_path(state, "tree/to-file");
         autofree char *alone = scratch_path(state, "alone"), *fifo = scratch_path(state, "tree/fifo");
         struct error err = ERROR_INIT;
-        char deep[128] = "tree";
+        autobuf struct buf deep = {0};
         size_t fds = scratch_open_fds();
 
         assert_int_equal(dir_make(outside, 0700, &err), 0);
         free(scratch_file(state, "outside/keep", "x", 1, 0600));
+        buf_printf(&deep, "%s", tree);
         for (int i = 0; i < 50; i++) /* deeper than the folders that are kept open */
-                strcat(deep, "/d");
-        autofree char *bottom = scratch_path(state, deep);
+                buf_printf(&deep, "/d");
+        autofree char *bottom = buf_take_string(&deep);
         assert_int_equal(dir_make(bottom, 0700, &err), 0);
         assert_int_equal(symlink("../outside", to_folder), 0);
         assert_int_equal(symlink("../outside/keep", to_file), 0);

@@ -127,7 +127,7 @@ static int setup(void **state)
         int fd;
 
         f->fds = scratch_open_fds();
-        strcpy(f->folder, "/tmp/initvm-unit.XXXXXX");
+        snprintf(f->folder, sizeof(f->folder), "/tmp/initvm-unit.XXXXXX");
         if (!mkdtemp(f->folder))
                 return -1;
         f->address.sun_family = AF_UNIX;
