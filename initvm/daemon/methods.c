@@ -143,6 +143,8 @@ static int destroy(struct call *call, struct json_object *parameters, void *user
 
         if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
                 return -1;
+        if (!vm_name_valid(name))
+                return error_set(err, ERR_INVALID, "'%s' is not a name for a VM", name);
         manager_destroy(d->manager, name, on_destroyed, call);
         return 0;
 }

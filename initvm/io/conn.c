@@ -10,6 +10,10 @@
 /* A peer that has been sent everything and does not close for so long is given up; what it has not read yet stays readable. */
 #define FINISH_TIMEOUT_MS 10000
 
+/* What a peer may have had under way when we finished (a window of frames, the socket's buffers) is far below; more is a flood.
+ */
+#define LINGER_MAX (4u << 20)
+
 struct conn {
         struct loop *loop;
         int fd;
@@ -23,7 +27,8 @@ struct conn {
         bool broken;    /* nothing more can be written */
         bool finishing; /* owned by nobody: flushes, lingers, frees itself */
         bool shut;
-        bool *freed; /* set by conn_free() for the callback that is running */
+        size_t dropped; /* input that came after our side was shut down */
+        bool *freed;    /* set by conn_free() for the callback that is running */
 };
 
 static void watch(struct conn *c)
@@ -99,8 +104,9 @@ static void linger(struct conn *c)
         do {
                 buf_consume(&c->in, buf_size(&c->in));
                 n = recv(c->fd, buf_reserve(&c->in, CONN_READ_SIZE), CONN_READ_SIZE, MSG_DONTWAIT);
-        } while (n > 0 || (n < 0 && errno == EINTR));
-        if (n == 0 || errno != EAGAIN || c->eof)
+                c->dropped += n > 0 ? (size_t)n : 0;
+        } while ((n > 0 && c->dropped <= LINGER_MAX) || (n < 0 && errno == EINTR));
+        if (n >= 0 || errno != EAGAIN || c->eof)
                 conn_free(c);
 }
 

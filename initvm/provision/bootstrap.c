@@ -69,6 +69,8 @@ static void remove_as_subordinate(const struct bootstrap *b)
         const struct process_options options = {.environment = b->environment, .cwd = "/", .new_group = true};
         pid_t pid;
 
+        /* To them the folder is somebody else's, and they have to list it. It is the last that is seen of it. */
+        chmod(b->temporary, 0755);
         if (process_spawn(argv, &options, &pid, NULL) == 0)
                 while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                         ;

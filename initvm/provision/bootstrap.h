@@ -32,12 +32,12 @@ struct bootstrap {
         struct preseed *preseed;
         struct plan *plan;
         struct disk_layout layout;
-        bool privileged;     /* mmdebstrap's mode: root or unshare */
-        char *work;          /* <folder>/work */
-        char *temporary;     /* TMPDIR of mmdebstrap: in work, or where our subordinate users can reach it */
-        char *keys;          /* <temporary>/keys */
-        char *raw;           /* <work>/disk.raw */
-        char **environment;  /* of the tools */
+        bool privileged;                   /* mmdebstrap's mode: root or unshare */
+        char *work;                        /* <folder>/work */
+        char *temporary;                   /* TMPDIR of mmdebstrap: in work, or where our subordinate users can reach it */
+        char *keys;                        /* <temporary>/keys */
+        char *raw;                         /* <work>/disk.raw */
+        char **environment;                /* of the tools */
         unsigned installing, round, steps; /* of mmdebstrap, counted from its output */
 };
 

@@ -27,8 +27,8 @@ static const struct tool {
         const char *name, *package;
         bool unprivileged_only;
 } tools[] = {
-        {"mmdebstrap", "mmdebstrap", false}, {"mke2fs", "e2fsprogs", false},  {"sfdisk", "fdisk", false},
-        {"qemu-img", "qemu-utils", false},   {APT_HELPER, "apt", false},      {"unshare", "util-linux", false},
+        {"mmdebstrap", "mmdebstrap", false}, {"mke2fs", "e2fsprogs", false}, {"sfdisk", "fdisk", false},
+        {"qemu-img", "qemu-utils", false},   {APT_HELPER, "apt", false},     {"unshare", "util-linux", false},
         {"newuidmap", "uidmap", true},
 };
 
@@ -104,10 +104,11 @@ static int check_space(const char *folder, struct error *err)
         available = (uint64_t)st.f_bavail * st.f_frsize;
         if (available >= SPACE_MIN)
                 return 0;
-        return error_set(err, ERR_NO_SPACE,
-                         "too little space in '%s': %s are free, making a VM needs at least %s; free some, or move to another disk "
-                         "with INITVM_HOME",
-                         folder, format_size(available), format_size(SPACE_MIN));
+        return error_set(
+                err, ERR_NO_SPACE,
+                "too little space in '%s': %s are free, making a VM needs at least %s; free some, or move to another disk "
+                "with INITVM_HOME",
+                folder, format_size(available), format_size(SPACE_MIN));
 }
 
 int bootstrap_check(struct bootstrap *b, struct error *err)
@@ -115,8 +116,8 @@ int bootstrap_check(struct bootstrap *b, struct error *err)
         struct stat st;
 
         if (!streq(b->image->architecture, image_host_architecture()))
-                return error_set(err, ERR_UNSUPPORTED, "the image '%s' is for %s, this host is %s: choose an image for %s", b->image->name,
-                                 b->image->architecture, image_host_architecture(), image_host_architecture());
+                return error_set(err, ERR_UNSUPPORTED, "the image '%s' is for %s, this host is %s: choose an image for %s",
+                                 b->image->name, b->image->architecture, image_host_architecture(), image_host_architecture());
         if (check_tools(b, err) < 0 || (!b->privileged && check_user(err) < 0) || check_space(b->request->folder, err) < 0 ||
             check_space(b->temporary, err) < 0)
                 return -1;
@@ -130,9 +131,22 @@ int bootstrap_check(struct bootstrap *b, struct error *err)
 static int fetch(struct bootstrap *b, const char *url, const char *path, struct error *err)
 {
         autofree char *proxy = b->plan->proxy ? xasprintf("Acquire::http::Proxy=%s", b->plan->proxy) : NULL;
-        char *argv[] = {APT_HELPER, "-q", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=" MIRROR_TIMEOUT,
-                        "-o", "Acquire::https::Timeout=" MIRROR_TIMEOUT, "-o", "APT::Sandbox::User=", "download-file", (char *)url,
-                        (char *)path, proxy ? "-o" : NULL, proxy, NULL};
+        char *argv[] = {APT_HELPER,
+                        "-q",
+                        "-o",
+                        "Acquire::Retries=1",
+                        "-o",
+                        "Acquire::http::Timeout=" MIRROR_TIMEOUT,
+                        "-o",
+                        "Acquire::https::Timeout=" MIRROR_TIMEOUT,
+                        "-o",
+                        "APT::Sandbox::User=",
+                        "download-file",
+                        (char *)url,
+                        (char *)path,
+                        proxy ? "-o" : NULL,
+                        proxy,
+                        NULL};
         const struct run_tool tool = {.argv = argv, .environment = b->environment, .timeout = 60, .cwd = "/"};
 
         return run_tool(b->run, &tool, err);
@@ -153,7 +167,8 @@ static int check_mirror(struct bootstrap *b, const struct plan_source *s, struct
         bool flat = !s->components;
         autofree char *folder = flat ? xasprintf("%s/%s", s->uri, s->suite) : xasprintf("%s/dists/%s", s->uri, s->suite);
         const char *slash = str_has_suffix(folder, "/") ? "" : "/";
-        autofree char *inline_release = xasprintf("%s%sInRelease", folder, slash), *release = xasprintf("%s%sRelease", folder, slash);
+        autofree char *inline_release = xasprintf("%s%sInRelease", folder, slash),
+                      *release = xasprintf("%s%sRelease", folder, slash);
         autofree char *signature = xasprintf("%s%sRelease.gpg", folder, slash);
         autofree char *where = s->line ? xasprintf("%s:%u: ", b->preseed->filename, s->line) : xstrdup("");
         autofree char *reason = NULL;
@@ -164,23 +179,26 @@ static int check_mirror(struct bootstrap *b, const struct plan_source *s, struct
                 return -1;
         reason = xstrdup(fetch_reason(b));
         if (!strstr(reason, "404"))
-                return error_set(err, err->code == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_FAILED,
-                                 "%sthe mirror '%s' cannot be reached: %s; check the network, or choose another one with --mirror",
-                                 where, s->uri, reason);
+                return error_set(
+                        err, err->code == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_FAILED,
+                        "%sthe mirror '%s' cannot be reached: %s; check the network, or choose another one with --mirror", where,
+                        s->uri, reason);
         /* An older way of signing, or none at all, which apt is to say; or there is nothing. */
         if (fetch(b, release, path, err) < 0)
-                return err->code == ERR_CANCELLED ? -1
-                                                  : error_set(err, ERR_NOT_FOUND,
-                                                              "%sthe mirror '%s' has no suite '%s': check its URL, or leave a service "
-                                                              "out with 'apt-setup/services-select' in the preseed",
-                                                              where, s->uri, s->suite);
+                return err->code == ERR_CANCELLED
+                               ? -1
+                               : error_set(err, ERR_NOT_FOUND,
+                                           "%sthe mirror '%s' has no suite '%s': check its URL, or leave a service "
+                                           "out with 'apt-setup/services-select' in the preseed",
+                                           where, s->uri, s->suite);
         if (b->plan->allow_unsigned || fetch(b, signature, path, err) == 0)
                 return 0;
         if (err->code == ERR_CANCELLED)
                 return -1;
-        return error_set(err, ERR_DENIED,
-                         "%sthe mirror '%s' is not signed, so nothing from it can be trusted: choose a signed mirror with --mirror",
-                         where, s->uri);
+        return error_set(
+                err, ERR_DENIED,
+                "%sthe mirror '%s' is not signed, so nothing from it can be trusted: choose a signed mirror with --mirror", where,
+                s->uri);
 }
 
 int bootstrap_check_mirrors(struct bootstrap *b, struct error *err)
@@ -210,8 +228,8 @@ int bootstrap_keys(struct bootstrap *b, struct error *err)
                 if (fetch(b, s->key, path, err) < 0)
                         return err->code == ERR_CANCELLED
                                        ? -1
-                                       : error_set(err, ERR_FAILED, "%s:%u: the key '%s' cannot be fetched: %s", b->preseed->filename,
-                                                   s->line, s->key, fetch_reason(b));
+                                       : error_set(err, ERR_FAILED, "%s:%u: the key '%s' cannot be fetched: %s",
+                                                   b->preseed->filename, s->line, s->key, fetch_reason(b));
                 chmod(path, 0644);
         }
         return 0;

@@ -136,7 +136,8 @@ int guest_clean(const struct plan *plan, struct error *err)
                 "/var/cache/apt/pkgcache.bin",
                 "/var/cache/apt/srcpkgcache.bin",
         };
-        static const char *const folders[] = {"/var/cache/apt/archives", "/var/lib/apt/lists/auxfiles", "/tmp", "/run", "/var/tmp"};
+        static const char *const folders[] = {"/var/cache/apt/archives", "/var/lib/apt/lists/auxfiles", "/tmp", "/run",
+                                              "/var/tmp"};
 
         (void)plan;
         for (size_t i = 0; i < ARRAY_SIZE(files); i++)

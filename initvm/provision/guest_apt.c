@@ -16,8 +16,7 @@ static char *put_key(const char *name, struct buf *key, struct error *err)
         bool ascii = buf_size(key) > strlen(KEY_BEGIN) && memcmp(buf_head(key), KEY_BEGIN, strlen(KEY_BEGIN)) == 0;
         autofree char *path = xasprintf("/etc/apt/keyrings/%s.%s", name, ascii ? "asc" : "gpg");
 
-        if (dir_make("/etc/apt/keyrings", 0755, err) < 0 ||
-            file_write_atomic(path, 0644, buf_head(key), buf_size(key), err) < 0)
+        if (dir_make("/etc/apt/keyrings", 0755, err) < 0 || file_write_atomic(path, 0644, buf_head(key), buf_size(key), err) < 0)
                 return NULL;
         return take_ptr(path);
 }
@@ -57,13 +56,15 @@ int guest_apply_apt(const struct guest *guest, struct error *err)
 
         if (apply_sources(guest, err) < 0)
                 return -1;
-        if (plan->proxy && guest_writef("/etc/apt/apt.conf.d/90proxy", 0644, err, "Acquire::http::Proxy \"%s\";\n", plan->proxy) < 0)
+        if (plan->proxy &&
+            guest_writef("/etc/apt/apt.conf.d/90proxy", 0644, err, "Acquire::http::Proxy \"%s\";\n", plan->proxy) < 0)
                 return -1;
         /* Where base-installer writes it. */
         if (!plan->recommends &&
             guest_write("/etc/apt/apt.conf.d/00InstallRecommends", 0644, "APT::Install-Recommends \"false\";\n", err) < 0)
                 return -1;
         if (plan->allow_unsigned)
-                return guest_write("/etc/apt/apt.conf.d/00AllowUnauthenticated", 0644, "APT::Get::AllowUnauthenticated \"true\";\n", err);
+                return guest_write("/etc/apt/apt.conf.d/00AllowUnauthenticated", 0644,
+                                   "APT::Get::AllowUnauthenticated \"true\";\n", err);
         return 0;
 }

@@ -21,15 +21,16 @@ static const char initrd_modules[] = "virtio_pci\n"
                                      "virtio_blk\n"
                                      "ext4\n";
 
-static const char initrd_hook[] = "#!/bin/sh -e\n"
-                                  "# The drivers of other disks than virtio's, and udev's own scripts, see ../scripts/*/udev.\n"
-                                  "[ \"$1\" != prereqs ] || { echo udev; exit 0; }\n"
-                                  ". /usr/share/initramfs-tools/hook-functions\n"
-                                  "manual_add_modules ahci nvme virtio_scsi sd_mod\n"
-                                  "mkdir -p \"$DESTDIR/usr/lib/initvm\"\n"
-                                  "for s in init-top init-bottom; do\n"
-                                  "        cp -p \"/usr/share/initramfs-tools/scripts/$s/udev\" \"$DESTDIR/usr/lib/initvm/udev-$s\"\n"
-                                  "done\n";
+static const char initrd_hook[] =
+        "#!/bin/sh -e\n"
+        "# The drivers of other disks than virtio's, and udev's own scripts, see ../scripts/*/udev.\n"
+        "[ \"$1\" != prereqs ] || { echo udev; exit 0; }\n"
+        ". /usr/share/initramfs-tools/hook-functions\n"
+        "manual_add_modules ahci nvme virtio_scsi sd_mod\n"
+        "mkdir -p \"$DESTDIR/usr/lib/initvm\"\n"
+        "for s in init-top init-bottom; do\n"
+        "        cp -p \"/usr/share/initramfs-tools/scripts/$s/udev\" \"$DESTDIR/usr/lib/initvm/udev-$s\"\n"
+        "done\n";
 
 static const char initrd_top[] = "#!/bin/sh -e\n"
                                  "[ \"$1\" != prereqs ] || { echo; exit 0; }\n"
@@ -106,8 +107,9 @@ static int apply_grub(const struct plan *plan, struct error *err)
                             "%s"
                             "GRUB_DISABLE_OS_PROBER=true\n",
                             serial, *plan->kernel_options ? " " : "", plan->kernel_options,
-                            streq(serial, "ttyS0") ? "GRUB_TERMINAL=\"console serial\"\nGRUB_SERIAL_COMMAND=\"serial --unit=0 --speed=115200\"\n"
-                                                   : "");
+                            streq(serial, "ttyS0")
+                                    ? "GRUB_TERMINAL=\"console serial\"\nGRUB_SERIAL_COMMAND=\"serial --unit=0 --speed=115200\"\n"
+                                    : "");
 }
 
 /* The release of the newest kernel in /boot, owned. */
@@ -127,7 +129,8 @@ static char *kernel_release(struct error *err)
         if (d)
                 closedir(d);
         if (!newest)
-                error_set(err, ERR_INVALID, "no kernel was installed: 'base-installer/kernel/image' must name a kernel's package");
+                error_set(err, ERR_INVALID,
+                          "no kernel was installed: 'base-installer/kernel/image' must name a kernel's package");
         return newest;
 }
 
@@ -138,7 +141,8 @@ static int make_initrd(const struct plan *plan, const char *release, struct erro
 
         /* A machine that is decompressed under emulation at every start wants the quick way. RESUME: no hibernation, no wait. */
         if (guest_writef("/etc/initramfs-tools/conf.d/initvm", 0644, err,
-                         "MODULES=%s\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\nRESUME=none\nFSTYPE=%s\n", plan->modules, plan->filesystem) < 0 ||
+                         "MODULES=%s\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\nRESUME=none\nFSTYPE=%s\n", plan->modules,
+                         plan->filesystem) < 0 ||
             guest_write("/etc/modprobe.d/initvm.conf", 0644, blacklist, err) < 0)
                 return -1;
         if (streq(plan->modules, "list") &&

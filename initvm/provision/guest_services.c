@@ -37,9 +37,10 @@ static const char wait_online[] = "[Service]\n"
                                   "ExecStart=/lib/systemd/systemd-networkd-wait-online --any --timeout=20\n";
 
 /* Whoever has the console has the machine: it belongs to the VM's owner alone. */
-static const char console_login[] = "[Service]\n"
-                                    "ExecStart=\n"
-                                    "ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,57600,38400,9600 - $TERM\n";
+static const char console_login[] =
+        "[Service]\n"
+        "ExecStart=\n"
+        "ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,57600,38400,9600 - $TERM\n";
 
 /*
  * At boot udev looks again at every device that the kernel has found already: hundreds, most of them terminals and
@@ -71,7 +72,7 @@ static const char *const masked[] = {
         "dpkg-db-backup.timer",
         "e2scrub_all.timer",
         "e2scrub_reap.service",
-        "fstrim.timer", /* the root is mounted with discard */
+        "fstrim.timer",       /* the root is mounted with discard */
         "getty@tty1.service", /* there is no screen */
         "grub-common.service",
         "man-db.timer",
@@ -125,7 +126,8 @@ static int apply_binfmt(struct error *err)
         if (!d)
                 return errno == ENOENT ? 0 : error_errno(err, errno, "opening /usr/lib/binfmt.d in the new system");
         for (struct dirent *e; result == 0 && (e = readdir(d));) {
-                autofree char *from = xasprintf("/usr/lib/binfmt.d/%s", e->d_name), *to = xasprintf("/etc/binfmt.d/%s", e->d_name);
+                autofree char *from = xasprintf("/usr/lib/binfmt.d/%s", e->d_name),
+                              *to = xasprintf("/etc/binfmt.d/%s", e->d_name);
                 autofree char *line = NULL;
                 char *flags;
 
@@ -171,8 +173,9 @@ int guest_apply_services(const struct guest *guest, struct error *err)
 {
         const char *serial = streq(guest->plan->image->architecture, "arm64") ? "ttyAMA0" : "ttyS0";
         autofree char *getty = xasprintf("/etc/systemd/system/getty.target.wants/serial-getty@%s.service", serial);
-        char *const enable[] = {"systemctl", "-q", "enable", "systemd-networkd.service", "systemd-resolved.service",
-                                "initvm-agent.service", NULL};
+        char *const enable[] = {
+                "systemctl", "-q", "enable", "systemd-networkd.service", "systemd-resolved.service", "initvm-agent.service",
+                NULL};
 
         if (guest_write("/etc/systemd/network/80-initvm.network", 0644, network, err) < 0 ||
             guest_write("/etc/systemd/system/systemd-networkd-wait-online.service.d/initvm.conf", 0644, wait_online, err) < 0 ||

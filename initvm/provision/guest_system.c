@@ -41,9 +41,9 @@ static int check_locales(const struct plan *plan, struct error *err)
                 autofree char *start = xasprintf("%s ", *l), *inner = xasprintf("\n%s ", *l);
 
                 if (!str_has_prefix(supported, start) && !strstr(supported, inner))
-                        return error_set(err, ERR_INVALID,
-                                         "there is no locale '%s' in this suite: correct 'debian-installer/locale' in the preseed",
-                                         *l);
+                        return error_set(
+                                err, ERR_INVALID,
+                                "there is no locale '%s' in this suite: correct 'debian-installer/locale' in the preseed", *l);
         }
         return 0;
 }
@@ -85,8 +85,7 @@ static int apply_clock(const struct plan *plan, struct error *err)
         if (strstr(plan->timezone, "..") || stat(zone, &st) < 0 || !S_ISREG(st.st_mode))
                 return error_set(err, ERR_INVALID, "there is no time zone '%s' in this suite: correct 'time/zone' in the preseed",
                                  plan->timezone);
-        if (guest_link(zone, "/etc/localtime", err) < 0 ||
-            guest_writef("/etc/timezone", 0644, err, "%s\n", plan->timezone) < 0)
+        if (guest_link(zone, "/etc/localtime", err) < 0 || guest_writef("/etc/timezone", 0644, err, "%s\n", plan->timezone) < 0)
                 return -1;
         /* hwclock(8): the third line says what the hardware clock runs in; without the file it is UTC. */
         if (!plan->clock_utc && guest_write("/etc/adjtime", 0644, "0.0 0 0.0\n0\nLOCAL\n", err) < 0)

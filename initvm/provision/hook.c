@@ -16,8 +16,8 @@
 
 #define KEY_MAX (1024 * 1024) /* Debian's keyring has some 60 KB */
 
-int hook_input_save(const char *image_path, const char *preseed_path, const char *preseed_text, const struct plan_overrides *overrides,
-                    const char *keys, const struct disk_layout *layout, struct error *err)
+int hook_input_save(const char *image_path, const char *preseed_path, const char *preseed_text,
+                    const struct plan_overrides *overrides, const char *keys, const struct disk_layout *layout, struct error *err)
 {
         autojson struct json_object *o = json_new();
         struct json_object *image = json_parse_file(image_path, err);
@@ -75,8 +75,9 @@ static int input_load(struct hook_input *in, struct error *err)
         *in = (struct hook_input){0};
         if (!o)
                 return -1;
-        overrides = (struct plan_overrides){
-                .name = json_get_string(o, "name", ""), .mirror = json_get_string(o, "mirror", NULL), .size = json_get_u64(o, "size", 0)};
+        overrides = (struct plan_overrides){.name = json_get_string(o, "name", ""),
+                                            .mirror = json_get_string(o, "mirror", NULL),
+                                            .size = json_get_u64(o, "size", 0)};
         path = json_get_string(o, "imagePath", "");
         in->image = image_parse(path, path, json_get(o, "image"), err);
         text = json_get_string(o, "preseed", "");

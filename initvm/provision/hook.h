@@ -31,8 +31,9 @@ struct hook_input {
 };
 
 /* The input as a memory file's fd; texts are what the plan was made from, so that the hook makes the same again. */
-int hook_input_save(const char *image_path, const char *preseed_path, const char *preseed_text, const struct plan_overrides *overrides,
-                    const char *keys, const struct disk_layout *layout, struct error *err);
+int hook_input_save(const char *image_path, const char *preseed_path, const char *preseed_text,
+                    const struct plan_overrides *overrides, const char *keys, const struct disk_layout *layout,
+                    struct error *err);
 
 /* The program's main when it is started as a hook: the exit status. */
 int hook_main(int argc, char **argv);

@@ -157,10 +157,9 @@ static int image_read(struct image *image, struct json_object *o, struct error *
         };
 
         if (json_read(o, fields, ARRAY_SIZE(fields), err) < 0 || word("suite", suite, err) < 0 ||
-            word("version", version, err) < 0 || word("architecture", architecture, err) < 0 ||
-            word("kernel", kernel, err) < 0 || words("packages", packages, &image->packages, err) < 0 ||
-            mirrors_read(image, mirrors, err) < 0 || keyring_read(image, keyring, err) < 0 ||
-            installer_read(image, installer, err) < 0)
+            word("version", version, err) < 0 || word("architecture", architecture, err) < 0 || word("kernel", kernel, err) < 0 ||
+            words("packages", packages, &image->packages, err) < 0 || mirrors_read(image, mirrors, err) < 0 ||
+            keyring_read(image, keyring, err) < 0 || installer_read(image, installer, err) < 0)
                 return -1;
         if (parse_size(size, &image->size) < 0 || image->size < IMAGE_SIZE_MIN)
                 return error_set(err, ERR_INVALID, "'size' must be a size of at least 1G, not '%s'", size);
@@ -270,10 +269,15 @@ struct image *image_list_find(const struct image_list *list, const char *name, s
 {
         struct image *image = list_get(list, name);
         autostrv char **names = NULL;
-        autofree char *all = NULL;
+        autofree char *all = NULL, *file = xasprintf("/%s.json'", name);
 
         if (image)
                 return image;
+        for (char **w = list->warnings; w && *w; w++)
+                if (strstr(*w, file)) { /* it is there, and cannot be read */
+                        error_set(err, ERR_INVALID, "%s", *w);
+                        return NULL;
+                }
         for (size_t i = 0; i < list->n; i++)
                 strv_add(&names, list->images[i]->name);
         all = strv_join(names, ", ");
@@ -303,7 +307,7 @@ struct image *image_list_default(const struct image_list *list)
 const char *image_host_architecture(void)
 {
         static const char *const names[][2] = {
-                {"x86_64", "amd64"},   {"aarch64", "arm64"},   {"i686", "i386"},     {"armv7l", "armhf"},
+                {"x86_64", "amd64"},    {"aarch64", "arm64"},   {"i686", "i386"},   {"armv7l", "armhf"},
                 {"ppc64le", "ppc64el"}, {"riscv64", "riscv64"}, {"s390x", "s390x"},
         };
         static struct utsname u;

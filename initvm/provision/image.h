@@ -25,18 +25,18 @@ struct image {
         char *name;
         char *path;
         char *description;
-        char *suite;         /* the code name: "trixie" */
-        char *version;       /* the release: "13"; anything else than a number is never the default */
-        char *architecture;  /* as dpkg(1) names it: "amd64", "arm64" */
+        char *suite;        /* the code name: "trixie" */
+        char *version;      /* the release: "13"; anything else than a number is never the default */
+        char *architecture; /* as dpkg(1) names it: "amd64", "arm64" */
         struct image_mirror main, updates, security, backports;
-        char *kernel;        /* package */
-        char *keyring;       /* file on the host that holds the archive's keys */
+        char *kernel;  /* package */
+        char *keyring; /* file on the host that holds the archive's keys */
         char *keyring_package;
         char *netboot;           /* the installer's folder below the main mirror; NULL: none */
         char *installer_package; /* the Debian package that holds the same; NULL: none */
-        uint64_t size;       /* of the disk */
-        uint64_t swap;       /* 0: none */
-        char **packages;     /* what the VM needs of this suite: init, bootloader, qemu-user, ... */
+        uint64_t size;           /* of the disk */
+        uint64_t swap;           /* 0: none */
+        char **packages;         /* what the VM needs of this suite: init, bootloader, qemu-user, ... */
 };
 
 /* Errors name the file and the field. */
@@ -52,7 +52,7 @@ static inline void cleanup_image(struct image **image)
 struct image_list {
         struct image **images; /* by name; the user's first */
         size_t n;
-        char **warnings;       /* one sentence for each file that cannot be read: the others stay usable */
+        char **warnings; /* one sentence for each file that cannot be read: the others stay usable */
 };
 
 /* All images: <config>/images, then the shipped ones. A folder that is not there is empty. */

@@ -30,7 +30,8 @@ static void install_line(void *userdata, const char *line)
         static const char newly[] = " newly installed, ";
         const char *found = strstr(line, newly);
         autofree char *text = NULL;
-        unsigned percent, base = b->round > 1 ? ROUND_ONE_PERCENT : 0, share = b->round > 1 ? 100 - ROUND_ONE_PERCENT : ROUND_ONE_PERCENT;
+        unsigned percent, base = b->round > 1 ? ROUND_ONE_PERCENT : 0,
+                          share = b->round > 1 ? 100 - ROUND_ONE_PERCENT : ROUND_ONE_PERCENT;
         unsigned upgraded;
 
         if (found && sscanf(line, "%u upgraded, %u newly", &upgraded, &b->installing) == 2) {
@@ -90,15 +91,18 @@ static char **command(const struct bootstrap *b, const char *sources)
 
         if (b->privileged)
                 /* A mount and a process namespace of our own: nothing stays mounted, nobody stays alive, whoever is killed. */
-                for (const char *const *s = (const char *const[]){"unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", NULL}; *s; s++)
+                for (const char *const *s =
+                             (const char *const[]){"unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", NULL};
+                     *s; s++)
                         strv_add(&argv, *s);
         strv_add(&argv, "mmdebstrap");
         strv_add(&argv, b->privileged ? "--mode=root" : "--mode=unshare");
-        for (const char *const *s = (const char *const[]){"--variant=apt", "--format=null", "--verbose", "--skip=cleanup",
-                                                          "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"2\"",
-                                                          "--aptopt=Acquire::http::Timeout \"20\"",
-                                                          "--aptopt=Acquire::https::Timeout \"20\"", "--dpkgopt=force-unsafe-io",
-                                                          "--dpkgopt=force-confdef", "--dpkgopt=force-confold", NULL};
+        for (const char *const *s =
+                     (const char *const[]){"--variant=apt", "--format=null", "--verbose", "--skip=cleanup",
+                                           "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"2\"",
+                                           "--aptopt=Acquire::http::Timeout \"20\"", "--aptopt=Acquire::https::Timeout \"20\"",
+                                           "--dpkgopt=force-unsafe-io", "--dpkgopt=force-confdef", "--dpkgopt=force-confold",
+                                           NULL};
              *s; s++)
                 strv_add(&argv, *s);
         if (b->plan->recommends)
@@ -146,8 +150,10 @@ int bootstrap_install(struct bootstrap *b, struct error *err)
         if (agent < 0)
                 return error_errno(err, errno, "opening the agent '%s'", b->request->agent);
         const struct process_fd fds[] = {
-                {input, HOOK_FD_INPUT}, {b->run->report_write, HOOK_FD_REPORT}, {program, HOOK_FD_PROGRAM}, {agent, HOOK_FD_AGENT},
-                {disk, HOOK_FD_DISK},   {kernel, HOOK_FD_KERNEL},               {initrd, HOOK_FD_INITRD},
+                {input, HOOK_FD_INPUT},     {b->run->report_write, HOOK_FD_REPORT},
+                {program, HOOK_FD_PROGRAM}, {agent, HOOK_FD_AGENT},
+                {disk, HOOK_FD_DISK},       {kernel, HOOK_FD_KERNEL},
+                {initrd, HOOK_FD_INITRD},
         };
         const struct run_tool tool = {.argv = argv,
                                       .name = "mmdebstrap",
@@ -170,12 +176,17 @@ static const struct sign {
         const char *sentence;
 } signs[] = {
         {"No space left on device", ERR_NO_SPACE, "no space left in '%s': free some, or move to another disk with INITVM_HOME"},
-        {"Disk quota exceeded", ERR_NO_SPACE, "the disk quota of '%s' is used up: free some, or move to another disk with INITVM_HOME"},
-        {"don't have enough free space", ERR_NO_SPACE, "no space left in '%s': free some, or move to another disk with INITVM_HOME"},
+        {"Disk quota exceeded", ERR_NO_SPACE,
+         "the disk quota of '%s' is used up: free some, or move to another disk with INITVM_HOME"},
+        {"don't have enough free space", ERR_NO_SPACE,
+         "no space left in '%s': free some, or move to another disk with INITVM_HOME"},
         {"Could not allocate block", ERR_INVALID, "the content does not fit on the disk of '%s': choose a larger --size"},
-        {"NO_PUBKEY", ERR_DENIED, "a mirror is signed with a key that is not known: choose another --mirror, or give the repository its key"},
-        {"is not signed", ERR_DENIED, "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
-        {"is no longer signed", ERR_DENIED, "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
+        {"NO_PUBKEY", ERR_DENIED,
+         "a mirror is signed with a key that is not known: choose another --mirror, or give the repository its key"},
+        {"is not signed", ERR_DENIED,
+         "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
+        {"is no longer signed", ERR_DENIED,
+         "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
         {"invalid signature", ERR_DENIED, "a mirror's signature is wrong: choose another one with --mirror"},
         {"Signed file isn't valid", ERR_DENIED, "a mirror's signature is none: choose another one with --mirror"},
         {"BADSIG", ERR_DENIED, "a mirror's signature is wrong: choose another one with --mirror"},
@@ -184,7 +195,8 @@ static const struct sign {
         {"has no installation candidate", ERR_INVALID, "the suite does not have a package that the preseed or the image names"},
         {"Could not resolve", ERR_FAILED, "a mirror cannot be reached: check the network, or choose another one with --mirror"},
         {"Could not connect", ERR_FAILED, "a mirror cannot be reached: check the network, or choose another one with --mirror"},
-        {"Connection timed out", ERR_FAILED, "a mirror cannot be reached: check the network, or choose another one with --mirror"},
+        {"Connection timed out", ERR_FAILED,
+         "a mirror cannot be reached: check the network, or choose another one with --mirror"},
 };
 
 int bootstrap_explain(struct bootstrap *b, struct error *err)

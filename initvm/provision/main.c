@@ -46,9 +46,12 @@ static int read_request(struct json_object *message, struct bootstrap_request *r
 {
         struct varlink_call call;
         const struct json_field fields[] = {
-                {"folder", JSON_FIELD_STRING, JSON_REQUIRED, &r->folder},   {"name", JSON_FIELD_STRING, JSON_REQUIRED, &r->name},
-                {"image", JSON_FIELD_STRING, JSON_REQUIRED, &r->image},     {"preseed", JSON_FIELD_STRING, JSON_REQUIRED, &r->preseed},
-                {"agent", JSON_FIELD_STRING, JSON_REQUIRED, &r->agent},     {"size", JSON_FIELD_U64, 0, &r->size},
+                {"folder", JSON_FIELD_STRING, JSON_REQUIRED, &r->folder},
+                {"name", JSON_FIELD_STRING, JSON_REQUIRED, &r->name},
+                {"image", JSON_FIELD_STRING, JSON_REQUIRED, &r->image},
+                {"preseed", JSON_FIELD_STRING, JSON_REQUIRED, &r->preseed},
+                {"agent", JSON_FIELD_STRING, JSON_REQUIRED, &r->agent},
+                {"size", JSON_FIELD_U64, 0, &r->size},
                 {"mirror", JSON_FIELD_STRING, 0, &r->mirror},
         };
 
@@ -83,7 +86,8 @@ int main(int argc, char **argv)
         if (argc > 1 && streq(argv[1], "hook"))
                 _exit(hook_main(argc - 1, argv + 1));
         if (argc > 1 || fcntl(CONTROL_FD, F_GETFD) < 0) {
-                fprintf(stderr, "usage: initvm-provision is started by initvmd, with a connection as fd %d; see initvm(1)\n", CONTROL_FD);
+                fprintf(stderr, "usage: initvm-provision is started by initvmd, with a connection as fd %d; see initvm(1)\n",
+                        CONTROL_FD);
                 return 2;
         }
         umask(022);

@@ -68,8 +68,7 @@ char *plan_string(struct preseed *p, const char *question)
         return n > 0 ? xstrndup(s, n) : NULL;
 }
 
-int plan_check_characters(const struct preseed *p, const char *question, const char *value, const char *others,
-                          struct error *err)
+int plan_check_characters(const struct preseed *p, const char *question, const char *value, const char *others, struct error *err)
 {
         for (const char *s = value; s && *s; s++)
                 if (!isalnum((unsigned char)*s) && !strchr(others, *s))
@@ -236,7 +235,8 @@ int plan_read_rest(struct plan *plan, struct preseed *p, struct error *err)
         return 0;
 }
 
-struct plan *plan_new(const struct image *image, struct preseed *preseed, const struct plan_overrides *overrides, struct error *err)
+struct plan *plan_new(const struct image *image, struct preseed *preseed, const struct plan_overrides *overrides,
+                      struct error *err)
 {
         autoplan struct plan *plan = xcalloc(1, sizeof(*plan));
 

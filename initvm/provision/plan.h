@@ -20,7 +20,7 @@
 
 /* One stanza of sources.list(5), deb822 style. */
 struct plan_source {
-        char *name;       /* "main", "updates", "security", "backports", "local0", ... */
+        char *name; /* "main", "updates", "security", "backports", "local0", ... */
         char *uri;
         char *suite;
         char **components; /* NULL: a flat repository, suite is a path ending in '/' */
@@ -40,19 +40,19 @@ struct plan {
         const struct image *image;
 
         char *hostname;
-        char *domain;      /* "" when there is none */
+        char *domain; /* "" when there is none */
 
-        char *locale;      /* of the system: "de_DE.UTF-8" */
-        char **locales;    /* to be generated, the system's among them; NULL when only C.UTF-8 is wanted */
+        char *locale;   /* of the system: "de_DE.UTF-8" */
+        char **locales; /* to be generated, the system's among them; NULL when only C.UTF-8 is wanted */
         char *keymap_model, *keymap_layout, *keymap_variant, *keymap_options;
         char *timezone;
         bool clock_utc;
         bool ntp;
-        char *ntp_server;  /* NULL: the distribution's */
+        char *ntp_server; /* NULL: the distribution's */
 
         bool root_login;
         struct plan_password root_password;
-        char *username;    /* NULL: no user */
+        char *username; /* NULL: no user */
         char *fullname;
         struct plan_password user_password;
         uint64_t user_uid; /* 0: the next free one */
@@ -61,22 +61,22 @@ struct plan {
         struct plan_source *sources;
         size_t n_sources;
         bool allow_unsigned;
-        char *proxy;       /* NULL: none */
+        char *proxy; /* NULL: none */
         bool recommends;
-        char **packages;   /* everything to install besides the essential ones, the kernel included */
+        char **packages; /* everything to install besides the essential ones, the kernel included */
         char *kernel;
-        char *modules;     /* MODULES= of initramfs-tools: "most", "dep" or "list" (ours: what a VM boots from) */
+        char *modules;        /* MODULES= of initramfs-tools: "most", "dep" or "list" (ours: what a VM boots from) */
         char *kernel_options; /* further ones, "" when none */
 
-        char *filesystem;  /* of the root: ext4, ext3, ext2 */
-        uint64_t swap;     /* bytes; 0: none */
-        uint64_t size;     /* of the disk */
+        char *filesystem; /* of the root: ext4, ext3, ext2 */
+        uint64_t swap;    /* bytes; 0: none */
+        uint64_t size;    /* of the disk */
 
         char *early_command; /* NULL: none */
         char *late_command;
-        char *selections;    /* other owners' answers, for debconf-set-selections(1), and ours */
+        char *selections; /* other owners' answers, for debconf-set-selections(1), and ours */
 
-        char **warnings;     /* "FILE:LINE: ..." */
+        char **warnings; /* "FILE:LINE: ..." */
 };
 
 struct plan_overrides {
@@ -86,7 +86,8 @@ struct plan_overrides {
 };
 
 /* Image stays the caller's and must outlive the plan; the preseed's marks are set. NULL on failure. */
-struct plan *plan_new(const struct image *image, struct preseed *preseed, const struct plan_overrides *overrides, struct error *err);
+struct plan *plan_new(const struct image *image, struct preseed *preseed, const struct plan_overrides *overrides,
+                      struct error *err);
 void plan_free(struct plan *plan); /* NULL is fine */
 static inline void cleanup_plan(struct plan **plan)
 {

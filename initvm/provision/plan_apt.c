@@ -25,7 +25,9 @@ static struct plan_source *add_source(struct plan *plan, const char *name, const
 
 static bool url_valid(const char *s)
 {
-        return (str_has_prefix(s, "http://") || str_has_prefix(s, "https://")) && strlen(s) > strlen("https://");
+        const char *host = str_has_prefix(s, "http://") ? s + 7 : str_has_prefix(s, "https://") ? s + 8 : "";
+
+        return *host != '\0' && *host != '/';
 }
 
 static void strip_slashes(char *url)
@@ -56,8 +58,8 @@ static int read_mirror(struct plan *plan, struct preseed *p, const char *overrid
                                        plan->proxy);
         if (override) {
                 if (!url_valid(override) || override[strcspn(override, " \t\r\n\"'\\")])
-                        return error_set(err, ERR_INVALID,
-                                         "the mirror '%s' is not a URL that begins with http:// or https://", override);
+                        return error_set(err, ERR_INVALID, "the mirror '%s' is not a URL that begins with http:// or https://",
+                                         override);
                 *ret = xstrdup(override);
         } else if (host) {
                 const char *path = directory ? directory : "/debian";
@@ -76,10 +78,10 @@ static int check_suite(struct plan *plan, struct preseed *p, struct error *err)
 
         if (!suite || streq(suite, plan->image->suite) || streq(suite, "stable") || streq(suite, "oldstable"))
                 return 0;
-        return error_set(err, ERR_UNSUPPORTED,
-                         "%s:%u: 'mirror/suite' asks for '%s', but the image '%s' is %s: choose another image, or remove the line",
-                         p->filename, preseed_find(p, NULL, "mirror/suite")->line, suite, plan->image->name,
-                         plan->image->suite);
+        return error_set(
+                err, ERR_UNSUPPORTED,
+                "%s:%u: 'mirror/suite' asks for '%s', but the image '%s' is %s: choose another image, or remove the line",
+                p->filename, preseed_find(p, NULL, "mirror/suite")->line, suite, plan->image->name, plan->image->suite);
 }
 
 /* contrib, non-free, non-free-firmware: added or taken away when asked, else as the image has it. */
@@ -121,7 +123,10 @@ static int read_services(struct plan *plan, struct preseed *p, const char *mirro
         const struct {
                 const char *name;
                 const struct image_mirror *mirror;
-        } parts[] = {{"main", &image->main}, {"updates", &image->updates}, {"security", &image->security}, {"backports", &image->backports}};
+        } parts[] = {{"main", &image->main},
+                     {"updates", &image->updates},
+                     {"security", &image->security},
+                     {"backports", &image->backports}};
 
         if (given < 0 || plan_check_characters(p, "apt-setup/security_host", host, ".-:[]", err) < 0 ||
             plan_check_characters(p, "apt-setup/security_path", path, URL_CHARACTERS, err) < 0)

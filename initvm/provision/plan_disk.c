@@ -64,7 +64,8 @@ static int read_partition(struct plan *plan, const struct partition *part, struc
 
         if (streq(method, "swap") || streq(type, "linux-swap"))
                 return swap_size(part, &plan->swap) == 0 ? 0 : preseed_invalid(p, e, err, "'%s' is not a size", part->words[0]);
-        if (streq(method, "biosgrub") || streq(method, "efi") || streq(type, "free") || streq(type, "fat32") || streq(type, "fat16"))
+        if (streq(method, "biosgrub") || streq(method, "efi") || streq(type, "free") || streq(type, "fat32") ||
+            streq(type, "fat16"))
                 return 0;
         if (!streq(mountpoint, "/")) {
                 what = mountpoint ? xasprintf("a partition for '%s'", mountpoint)

@@ -12,8 +12,8 @@
 #define PACKAGE_CHARACTERS "+-.:~=/"
 
 /* Zones outside these areas are old names, which are a package of their own since Debian 13. */
-static const char *const areas[] = {"Africa/", "America/", "Antarctica/", "Arctic/", "Asia/", "Atlantic/",
-                                    "Australia/", "Europe/", "Indian/", "Pacific/", "Etc/"};
+static const char *const areas[] = {"Africa/",    "America/", "Antarctica/", "Arctic/",  "Asia/", "Atlantic/",
+                                    "Australia/", "Europe/",  "Indian/",     "Pacific/", "Etc/"};
 #define TZDATA_LEGACY_SINCE 13
 
 /* What the making of the machine itself runs in it, and what its console cannot do without. */

@@ -154,8 +154,7 @@ static void read_reports(struct run *run)
 
         while ((n = read(run->report_read, buf_reserve(&run->reports, 4096), 4096)) > 0)
                 buf_commit(&run->reports, (size_t)n);
-        for (char *end; buf_size(&run->reports) > 0 &&
-                        (end = memchr(buf_head(&run->reports), '\n', buf_size(&run->reports)));) {
+        for (char *end; buf_size(&run->reports) > 0 && (end = memchr(buf_head(&run->reports), '\n', buf_size(&run->reports)));) {
                 size_t length = (size_t)(end - (char *)buf_head(&run->reports));
 
                 take_report(run, (const char *)buf_head(&run->reports), length);
@@ -255,8 +254,10 @@ static int watch(struct run *run, const struct run_tool *tool, pid_t pid, int ou
                 return error_errno(err, errno, "cannot watch '%s'", tool_name(tool));
         while (!ended) {
                 struct pollfd fds[] = {
-                        {.fd = pidfd, .events = POLLIN},        {.fd = output, .events = POLLIN},
-                        {.fd = run->control, .events = POLLIN}, {.fd = run->signals, .events = POLLIN},
+                        {.fd = pidfd, .events = POLLIN},
+                        {.fd = output, .events = POLLIN},
+                        {.fd = run->control, .events = POLLIN},
+                        {.fd = run->signals, .events = POLLIN},
                         {.fd = run->report_read, .events = POLLIN},
                 };
                 int wait = tool->timeout ? (int)MIN(deadline - MIN(deadline, now_ms()), (uint64_t)INT32_MAX) : -1;
@@ -266,7 +267,8 @@ static int watch(struct run *run, const struct run_tool *tool, pid_t pid, int ou
                 if (ready < 0 && errno != EINTR)
                         return error_errno(err, errno, "cannot watch '%s'", tool_name(tool));
                 if (ready == 0)
-                        return error_set(err, ERR_TIMEOUT, "'%s' was silent for %u s and was ended", tool_name(tool), tool->timeout);
+                        return error_set(err, ERR_TIMEOUT, "'%s' was silent for %u s and was ended", tool_name(tool),
+                                         tool->timeout);
                 if (is_cancelled(run))
                         return error_set(err, ERR_CANCELLED, "cancelled");
                 ended = fds[0].revents != 0;
@@ -340,7 +342,8 @@ const char *run_tail_find(const struct run *run, const char *text)
 /* mmdebstrap's own account of its course and of its end says nothing about a cause. */
 static bool is_meaningful(const char *line)
 {
-        static const char *const noise[] = {"I: ", "E: setup failed", "E: mmdebstrap failed to run", "E: command failed", "E: run_chroot failed"};
+        static const char *const noise[] = {"I: ", "E: setup failed", "E: mmdebstrap failed to run", "E: command failed",
+                                            "E: run_chroot failed"};
 
         for (size_t i = 0; i < ARRAY_SIZE(noise); i++)
                 if (str_has_prefix(line, noise[i]))

@@ -20,17 +20,17 @@
 #define RUN_TAIL_KEPT  60
 
 struct run {
-        int control;         /* the connection to our caller */
-        int signals;         /* signalfd of TERM and INT */
-        int report_read;     /* what our hooks tell: JSON lines */
+        int control;     /* the connection to our caller */
+        int signals;     /* signalfd of TERM and INT */
+        int report_read; /* what our hooks tell: JSON lines */
         int report_write;
         struct buf reports;
         struct error hook_error; /* the last error that a hook told */
-        char *stage;         /* under way; NULL: none */
+        char *stage;             /* under way; NULL: none */
         uint64_t stage_start;
         uint64_t last_update;
         char *tail[RUN_TAIL_KEPT]; /* a ring: the last lines of the tool that ran last */
-        size_t n_tail;       /* lines it has written in all */
+        size_t n_tail;             /* lines it has written in all */
         bool cancelled;
 };
 
@@ -54,7 +54,7 @@ struct run_tool {
         const struct process_fd *fds; /* besides 1 and 2, which are read line by line and logged */
         size_t n_fds;
         const char *cwd;
-        unsigned timeout; /* seconds; 0: none */
+        unsigned timeout;                               /* seconds; 0: none */
         void (*line)(void *userdata, const char *line); /* each line of output; may be NULL */
         void *userdata;
 };

@@ -24,10 +24,11 @@ is_state() { [ "$(vm_get base state)" = "$1" ]; }
 	initvm exec -n base -- sh -c 'echo running; exec sleep 1002' >"$BATS_TEST_TMPDIR/exec" 2>"$BATS_TEST_TMPDIR/exec.err" 3>&- &
 	exec_pid=$!
 	wait_line "$BATS_TEST_TMPDIR/exec" running
-	"$TREE/tests/lib/terminal.py" raw 'send:\r' 'expect:root@' status:1 restored -- initvm attach -n base \
+	# The login comes a little later than the agent.
+	TERMINAL_DEADLINE=120 "$TREE/tests/lib/terminal.py" raw 'expect:root@' status:1 restored -- initvm attach -n base \
 		>"$BATS_TEST_TMPDIR/attach" 2>&1 3>&- &
 	local attach_pid=$!
-	wait_line "$BATS_TEST_TMPDIR/attach" 'root@'
+	wait_line "$BATS_TEST_TMPDIR/attach" 'root@' 120
 	kill_daemon
 	local code=0
 	wait "$exec_pid" || code=$?
@@ -48,7 +49,7 @@ is_state() { [ "$(vm_get base state)" = "$1" ]; }
 }
 
 @test "the command that was cut off has ended in the guest" {
-	run guest sh -c 'pid=$(pgrep -f "sleep 1002" | head -n 1); [ -z "$pid" ] || timeout 60 tail --pid="$pid" -f /dev/null'
+	run guest sh -c 'pid=$(pgrep -f "[s]leep 1002" | head -n 1); [ -z "$pid" ] || timeout 60 tail --pid="$pid" -f /dev/null'
 	expect 0
 }
 

@@ -78,7 +78,7 @@ readme() {
 }
 
 @test "attach" {
-	TERMINAL_DEADLINE=60 run as_user /usr/bin/python3 - raw 'send:\r' 'expect:root@' 'send:\x1d' expect:detached status:0 restored -- \
+	TERMINAL_DEADLINE=60 run as_user /usr/bin/python3 - raw 'expect:root@' 'send:\x1d' expect:detached status:0 restored -- \
 		bash -c "$(readme initvm attach)" <"$TREE/tests/lib/terminal.py"
 	expect 0
 }

@@ -24,7 +24,7 @@ teardown_file() { remove_home; }
 		case $command in
 		*' attach '*)
 			# shellcheck disable=SC2086  # words, as a shell would split them
-			"$TREE/tests/lib/terminal.py" raw 'send:\r' 'expect:root@' 'send:\x1d' status:0 restored -- $command >/dev/null
+			"$TREE/tests/lib/terminal.py" raw 'expect:root@' 'send:\x1d' status:0 restored -- $command >/dev/null
 			;;
 		*' destroy '*) bash -c "$command --yes" </dev/null ;;
 		*) bash -c "$command" </dev/null >>"$BATS_TEST_TMPDIR/output" ;;
