@@ -148,7 +148,6 @@ static void on_shut_down(void *userdata, const struct error *stop_err)
         struct create *c = userdata;
         struct error err = ERROR_INIT;
         autofree char *vms = xasprintf("%s/vms", c->daemon->paths.state);
-        autofree char *log = xasprintf("%s/provision.log", c->folder);
 
         if (c->ending)
                 return;
