@@ -8,7 +8,7 @@
 set -eu
 
 files=/usr/lib/initvm
-tools=/run/initvm-finish
+tools=$files/tools # not below /run: Debian's initrd mounts that noexec
 
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -121,6 +121,7 @@ static int empty_folder(const char *path, struct error *err)
 int guest_clean(const struct plan *plan, struct error *err)
 {
         static const char *const files[] = {
+                "/etc/apt/apt.conf.d/00mmdebstrap",
                 "/etc/apt/apt.conf.d/99mmdebstrap",
                 "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
                 "/var/lib/systemd/random-seed",

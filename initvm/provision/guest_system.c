@@ -87,9 +87,6 @@ static int apply_clock(const struct plan *plan, struct error *err)
                                  plan->timezone);
         if (guest_link(zone, "/etc/localtime", err) < 0 || guest_writef("/etc/timezone", 0644, err, "%s\n", plan->timezone) < 0)
                 return -1;
-        /* hwclock(8): the third line says what the hardware clock runs in; without the file it is UTC. */
-        if (!plan->clock_utc && guest_write("/etc/adjtime", 0644, "0.0 0 0.0\n0\nLOCAL\n", err) < 0)
-                return -1;
         if (plan->ntp_server)
                 return guest_writef("/etc/systemd/timesyncd.conf.d/initvm.conf", 0644, err, "[Time]\nNTP=%s\n", plan->ntp_server);
         return 0;

@@ -46,7 +46,6 @@ struct plan {
         char **locales; /* to be generated, the system's among them; NULL when only C.UTF-8 is wanted */
         char *keymap_model, *keymap_layout, *keymap_variant, *keymap_options;
         char *timezone;
-        bool clock_utc;
         bool ntp;
         char *ntp_server; /* NULL: the distribution's */
 

@@ -132,14 +132,16 @@ static int read_clock(struct plan *plan, struct preseed *p, struct error *err)
 {
         autofree char *zone = plan_string(p, "time/zone");
         autofree char *server = plan_string(p, "clock-setup/ntp-server");
+        bool utc = true;
 
-        plan->clock_utc = true;
         plan->ntp = true;
         if (plan_check_characters(p, "time/zone", zone, "_/+-", err) < 0 ||
             plan_check_characters(p, "clock-setup/ntp-server", server, ".-: ", err) < 0 ||
-            preseed_bool(p, "clock-setup/utc", &plan->clock_utc, err) < 0 ||
-            preseed_bool(p, "clock-setup/ntp", &plan->ntp, err) < 0)
+            preseed_bool(p, "clock-setup/utc", &utc, err) < 0 || preseed_bool(p, "clock-setup/ntp", &plan->ntp, err) < 0)
                 return -1;
+        if (!utc)
+                strv_addf(&plan->warnings, "%s:%u: 'clock-setup/utc' is not honoured: the hardware clock of a VM runs in UTC",
+                          p->filename, preseed_find(p, NULL, "clock-setup/utc")->line);
         plan->timezone = zone ? take_ptr(zone) : xstrdup(TIMEZONE_DEFAULT);
         plan->ntp_server = take_ptr(server);
         return 0;

@@ -68,7 +68,7 @@ static char *dump(const struct plan *plan)
         buf_printf(&b, "keyboard=%s/%s/%s/%s\n", plan->keymap_model, plan->keymap_layout, plan->keymap_variant,
                    plan->keymap_options);
         put(&b, "timezone", plan->timezone);
-        buf_printf(&b, "utc=%d ntp=%d\n", plan->clock_utc, plan->ntp);
+        buf_printf(&b, "ntp=%d\n", plan->ntp);
         put(&b, "ntp-server", plan->ntp_server);
         buf_printf(&b, "root-login=%d\n", plan->root_login);
         put_password(&b, "root-password", &plan->root_password);
@@ -120,7 +120,7 @@ static const struct {
          "keyboard=pc105/us//compose:menu"},
         {"d-i time/zone string Europe/Berlin", "timezone=Europe/Berlin"},
         {"d-i time/zone string US/Eastern", "packages=~tzdata-legacy"},
-        {"d-i clock-setup/utc boolean false\nd-i clock-setup/ntp boolean false", "utc=0 ntp=0"},
+        {"d-i clock-setup/utc boolean true\nd-i clock-setup/ntp boolean false", "ntp=0"},
         {"d-i clock-setup/ntp-server string ntp.example.org", "ntp-server=ntp.example.org"},
         {"", "packages=~systemd-timesyncd"},
         {"", "root-login=1"},
@@ -287,16 +287,18 @@ static void test_warnings(void **state)
                                       "d-i grub-installer/password password x\n"
                                       "d-i finish-install/reboot_in_progress note\n"
                                       "d-i partman-auto-lvm/guided_size string max\n"
-                                      "d-i netcfg/disable_autoconfig boolean false\n";
+                                      "d-i netcfg/disable_autoconfig boolean false\n"
+                                      "d-i clock-setup/utc boolean false\n";
         struct error err = ERROR_INIT;
         autoplan struct plan *plan = make(preseed, NULL, &err);
 
         (void)state;
         assert_non_null(plan);
-        assert_int_equal(strv_length(plan->warnings), 3);
-        assert_true(str_has_prefix(plan->warnings[0], "p.cfg:4: 'foo/bar' is not honoured by bootstrap"));
-        assert_true(str_has_prefix(plan->warnings[1], "p.cfg:6: 'netcfg/choose_interface' "));
-        assert_true(str_has_prefix(plan->warnings[2], "p.cfg:8: 'grub-installer/password' "));
+        assert_int_equal(strv_length(plan->warnings), 4);
+        assert_true(str_has_prefix(plan->warnings[0], "p.cfg:12: 'clock-setup/utc' "));
+        assert_true(str_has_prefix(plan->warnings[1], "p.cfg:4: 'foo/bar' is not honoured by bootstrap"));
+        assert_true(str_has_prefix(plan->warnings[2], "p.cfg:6: 'netcfg/choose_interface' "));
+        assert_true(str_has_prefix(plan->warnings[3], "p.cfg:8: 'grub-installer/password' "));
 }
 
 static void test_mirror_override(void **state)

@@ -34,8 +34,8 @@ teardown_file() {
 @test "create: what is not honoured was named with its line, and nothing else" {
 	cat "$BATS_FILE_TMPDIR/create"
 	local line
-	line=$(grep -n rescue/enable "$PRESEED" | cut -d : -f 1)
-	grep -q "contract.cfg:$line: .*rescue/enable" "$BATS_FILE_TMPDIR/create"
+	line=$(grep -n apt-setup/multiarch "$PRESEED" | cut -d : -f 1)
+	grep -q "contract.cfg:$line: .*apt-setup/multiarch" "$BATS_FILE_TMPDIR/create"
 	[ "$(grep -c 'contract.cfg:[0-9]' "$BATS_FILE_TMPDIR/create")" -eq 1 ]
 }
 
@@ -144,7 +144,10 @@ for p in table["partitions"]:
 	[ "$(vm readlink -f /etc/localtime)" = /usr/share/zoneinfo/Europe/Vienna ]
 	run vm date +%Z
 	[[ $output == CE*T ]]
-	vm tail -n 1 /etc/adjtime | grep -qx LOCAL
+	local seconds
+	seconds=$(($(vm date +%s) - $(date +%s)))
+	[ "${seconds#-}" -le 30 ]
+	vm sh -c '! tail -n 1 /etc/adjtime 2>/dev/null | grep -x LOCAL'
 	vm sh -c 'cat /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d/*.conf 2>/dev/null' | grep -qx 'NTP=ntp.contract.example'
 	[ "$(vm systemctl is-enabled systemd-timesyncd)" = enabled ]
 }
@@ -181,7 +184,7 @@ for p in table["partitions"]:
 	run vm id -nG tester
 	[[ " $output " == *' audio '* && " $output " == *' video '* ]]
 	[[ " $output " != *' cdrom '* ]]
-	vm perl -e '$h = (getspnam "tester")[1] || (getpwnam "tester")[1]; exit(crypt("geheim", $h) eq $h ? 0 : 1)'
+	vm perl -e '$h = (getpwnam "tester")[1]; exit(crypt("geheim", $h) eq $h ? 0 : 1)'
 	[ "$(vm stat -c %U /home/tester)" = tester ]
 	[ "$(initvm exec -n contract --user tester -- id -un)" = tester ]
 }
@@ -220,10 +223,9 @@ for p in table["partitions"]:
 
 @test "inside: other owners' answers were there before the packages were configured" {
 	run vm sh -c 'echo get unattended-upgrades/enable_auto_updates | debconf-communicate'
-	[ "$output" = '0 false' ]
+	expect 0 '0 false'
 	run vm sh -c 'echo get contract-probe/colour | debconf-communicate'
-	[ "$output" = '0 dark green' ]
-	vm sh -c 'grep -h Unattended-Upgrade /etc/apt/apt.conf.d/20auto-upgrades 2>/dev/null || echo \"0\"' | grep -q '"0"'
+	expect 0 '0 dark green'
 }
 
 @test "inside: the commands ran, early before late, with /target and in-target" {
@@ -250,7 +252,7 @@ for p in table["partitions"]:
 
 @test "inside: nothing of the making is left" {
 	run vm sh -c 'ls -d /target /tmp/* /var/tmp/* /etc/apt/apt.conf.d/*mmdebstrap* /usr/sbin/policy-rc.d 2>/dev/null | grep -v systemd-private'
-	[ -z "$output" ]
+	[ -z "$output" ] || { echo "$output"; false; }
 	[ -n "$(vm cat /etc/machine-id)" ]
 }
 
