@@ -82,7 +82,9 @@ static void remove_foreign_folder(const char *folder)
         if (path[0] != '/' || !base || !str_has_prefix(base + 1, "initvm") || lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) ||
             st.st_uid != geteuid())
                 return;
-        /* Inside the namespace its content can be removed; the folder itself is ours. */
+        /* Inside the namespace its content can be removed once its root may list it; the folder itself is ours. */
+        if (chmod(path, 0755) < 0)
+                log_warning("cannot open '%s' for removing: %s", path, strerror(errno));
         char *argv[] = {(char *)"mmdebstrap",
                         (char *)"--unshare-helper",
                         (char *)"rm",
