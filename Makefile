@@ -70,7 +70,7 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libvirt libvirt-qemu cmocka 2>/dev/null)
-BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm -I$(BUILD)/gen $(PKG_CFLAGS) -pthread -MMD -MP
+BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm $(PKG_CFLAGS) -pthread -MMD -MP
 
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 ifneq (,$(filter x86_64-%,$(shell $(CC) -dumpmachine)))
@@ -118,6 +118,7 @@ $1/obj/%.o: %.c $$(FLAGS_STAMP)
 	$$(Q)$3 $$($2_CFLAGS) -c -o $$@ $$<
 # What an .incbin takes in, the compiler's dependency files do not tell.
 $1/obj/initvm/provision/guest_files.o: $$(wildcard initvm/provision/*.sh initvm/agent/*.service)
+$1/obj/initvm/daemon/methods.o: initvm/wire/org.initvm.varlink
 $1/obj/initvm/daemon/methods.o: $$(wildcard initvm/wire/*.varlink)
 $$(foreach d,$$(FOLDERS),$$(eval $$(call archive_rule,$1,$$d)))
 endef
@@ -139,14 +140,6 @@ endef
 
 ASAN := $(BUILD)/asan
 FUZZ := $(BUILD)/fuzz
-
-# The daemon tells its interface to whoever asks (org.varlink.service.GetInterfaceDescription): the .varlink file as a C string.
-INTERFACE_TEXT := $(BUILD)/gen/wire/interface_text.h
-$(INTERFACE_TEXT): initvm/wire/org.initvm.varlink
-	@mkdir -p $(@D)
-	$(Q){ echo '#pragma once'; echo 'static const char interface_text_org_initvm[] ='; \
-		sed -e 's/[\\"]/\\&/g' -e 's/.*/        "&\\n"/' $<; echo '        ;'; } >$@
-$(foreach v,$(BUILD) $(ASAN) $(FUZZ),$v/obj/initvm/daemon/methods.o): $(INTERFACE_TEXT)
 
 $(eval $(call variant_rules,$(BUILD),PLAIN,$$(CC)))
 $(eval $(call variant_rules,$(ASAN),ASAN,$$(CC)))

@@ -2,13 +2,13 @@
 /* Each method: read its parameters strictly, begin the work, answer when it has ended. */
 #include "daemon/methods.h"
 
+#include "base/embed.h"
 #include "base/log.h"
 #include "daemon/manager.h"
 #include "daemon/methods_private.h"
 #include "daemon/progress.h"
 #include "daemon/relay.h"
 #include "provision/image.h"
-#include "wire/interface_text.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -230,9 +230,13 @@ static const struct server_method methods[] = {
         {"org.initvm.Attach", false, true, attach},
 };
 
+/* What org.varlink.service tells to whoever asks. */
+EMBED(methods_interface_text, "wire/org.initvm.varlink");
+extern const char methods_interface_text[];
+
 const struct server_interface methods_interface = {
         .name = "org.initvm",
-        .description = interface_text_org_initvm,
+        .description = methods_interface_text,
         .methods = methods,
         .n_methods = ARRAY_SIZE(methods),
 };
