@@ -117,6 +117,10 @@ static int empty_folder(const char *path, struct error *err)
         return result;
 }
 
+/* mmdebstrap keeps services from starting while it runs (mmdebstrap(1), OPERATION, chroot/...), and takes that back only after
+ * its hooks: after we have read the root. */
+#define FAKE_DAEMON "/usr/sbin/start-stop-daemon"
+
 /* What belongs to this host, to the bootstrap, or must be made anew by each machine. */
 int guest_clean(const struct plan *plan, struct error *err)
 {
@@ -124,6 +128,7 @@ int guest_clean(const struct plan *plan, struct error *err)
                 "/etc/apt/apt.conf.d/00mmdebstrap",
                 "/etc/apt/apt.conf.d/99mmdebstrap",
                 "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+                "/usr/sbin/policy-rc.d",
                 "/var/lib/systemd/random-seed",
                 "/var/lib/dbus/machine-id",
                 "/etc/ssh/ssh_host_rsa_key",
@@ -141,6 +146,8 @@ int guest_clean(const struct plan *plan, struct error *err)
                                               "/var/tmp"};
 
         (void)plan;
+        if (rename(FAKE_DAEMON ".REAL", FAKE_DAEMON) < 0 && errno != ENOENT)
+                return error_errno(err, errno, "cannot restore '" FAKE_DAEMON "'");
         for (size_t i = 0; i < ARRAY_SIZE(files); i++)
                 if (tree_remove(files[i], err) < 0)
                         return -1;
