@@ -209,7 +209,7 @@ void relay_exec(struct loop *loop, struct vm *vm, struct call *call, struct json
         r->parameters = parameters;
         frame_decoder_init(&r->decoder, false);
         call_on_cancel(call, on_cancel, r);
-        waiter = vm_when_ready(vm, on_agent_there, r);
+        waiter = vm_when_ready(vm, READY_TIMEOUT_MS, on_agent_there, r);
         if (waiter)
                 r->waiter = waiter; /* else r may be gone already */
 }

@@ -59,12 +59,13 @@ void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_f
 
 /*
  * Calls fn once: with NULL as soon as the agent answers (at once when it does already), with the reason when the VM ends or
- * READY_TIMEOUT_MS pass first. A VM that was just taken up again, or whose agent restarts, needs a moment. The waiter can be
+ * timeout_ms pass first. A VM that was just taken up again, or whose agent restarts, needs a moment. The waiter can be
  * given up.
  */
-#define READY_TIMEOUT_MS (30 * 1000)
+#define READY_TIMEOUT_MS (30 * 1000) /* for commands */
 struct vm_waiter;
-struct vm_waiter *vm_when_ready(struct vm *vm, vm_done_fn fn, void *userdata); /* NULL: fn was called already */
+struct vm_waiter *vm_when_ready(struct vm *vm, uint64_t timeout_ms, vm_done_fn fn,
+                                void *userdata); /* NULL: fn was called already */
 void vm_waiter_free(struct vm_waiter *w);
 
 /* From the manager: libvirt says that the domain has ended / is there already when the daemon starts (owned reference). */

@@ -169,7 +169,8 @@ void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress
                 return;
         }
         if (vm->domain) { /* runs already: what is left is to wait for the agent, when it is not there */
-                vm_when_ready(vm, done, userdata);
+                uint64_t timeout = vm->running_kvm ? START_TIMEOUT_KVM_MS : START_TIMEOUT_TCG_MS;
+                vm_when_ready(vm, options->timeout_ms ? options->timeout_ms : timeout, done, userdata);
                 return;
         }
         vm_operation_begin(vm, "starting", progress, done, userdata);

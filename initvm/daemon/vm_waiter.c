@@ -50,7 +50,7 @@ static void on_deadline(void *userdata)
         wake(w, &err);
 }
 
-struct vm_waiter *vm_when_ready(struct vm *vm, vm_done_fn fn, void *userdata)
+struct vm_waiter *vm_when_ready(struct vm *vm, uint64_t timeout_ms, vm_done_fn fn, void *userdata)
 {
         struct vm_waiter *w;
 
@@ -67,6 +67,6 @@ struct vm_waiter *vm_when_ready(struct vm *vm, vm_done_fn fn, void *userdata)
                 w->next->prev = w;
         vm->waiters = w;
         w->deadline = loop_add_timer(vm->daemon->loop, on_deadline, w);
-        loop_timer_arm(w->deadline, READY_TIMEOUT_MS);
+        loop_timer_arm(w->deadline, timeout_ms);
         return w;
 }

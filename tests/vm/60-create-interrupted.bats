@@ -133,8 +133,9 @@ by_kill_of_daemon() {
 	run initvm start -n interrupted
 	expect_one_sentence 1 "'interrupted'"
 
-	# destroy, too, ends it.
 	run initvm destroy --yes -n interrupted
+	expect_one_sentence 1 "'interrupted'"
+	kill -INT "$create_pid"
 	wait "$create_pid" || true
 	settled
 }
