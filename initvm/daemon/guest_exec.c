@@ -80,8 +80,10 @@ static void on_message(struct guest_exec *g, const struct frame *f)
         else
                 error_set(&err, ERR_FAILED, "it was killed by signal %llu",
                           (unsigned long long)json_get_u64(parameters, "signaled", 0));
-        if (*tail)
-                error_set(&err, ERR_FAILED, "%s", xasprintf("%s; its last output:\n%s", err.message, tail));
+        if (*tail) {
+                autofree char *how = xstrdup(err.message);
+                error_set(&err, ERR_FAILED, "%s; its last output:\n%s", how, tail);
+        }
         finish(g, &err);
 }
 

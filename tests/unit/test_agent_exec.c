@@ -142,8 +142,10 @@ static void test_user(void **state)
         struct host *h;
         (void)state;
 
-        if (geteuid() != 0)
+        if (geteuid() != 0) {
+                print_message("# skipped: switching users needs root\n");
                 skip();
+        }
         h = host_start_synced();
         assert_string_equal(
                 output_of(h,

@@ -144,8 +144,10 @@ static void test_root(void **state)
         struct paths p;
         (void)state;
 
-        if (geteuid() != 0)
+        if (geteuid() != 0) {
+                print_message("# skipped: the folders of root are tested as root\n");
                 skip();
+        }
         setenv("HOME", "/root", 1);
         setenv("XDG_STATE_HOME", "/s", 1);
         assert_int_equal(paths_init(&p, NULL), 0);
