@@ -57,10 +57,14 @@ static void on_deadline(void *userdata)
 static void create_domain(void *userdata)
 {
         struct starting *s = userdata;
+        struct kept_ptys kept;
+        bool created;
 
         s->domain = virDomainDefineXML(s->vm->daemon->libvirt, s->xml);
-        if (s->domain && virDomainCreateWithFlags(s->domain, VIR_DOMAIN_START_PAUSED) == 0 &&
-            vm_open_streams(s->domain, &s->console, &s->channel, &s->err) == 0)
+        kept_ptys_take(&kept);
+        created = s->domain && virDomainCreateWithFlags(s->domain, VIR_DOMAIN_START_PAUSED) == 0;
+        kept_ptys_release(&kept);
+        if (created && vm_open_streams(s->domain, &s->console, &s->channel, &s->err) == 0)
                 return;
         s->failed = true;
         if (s->err.code == ERR_NONE)
