@@ -185,7 +185,7 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
         json_add_string(forwarded, "cwd", cwd);
         json_add(forwarded, "environment", json_object_get(environment));
         json_add_string(forwarded, "user", user);
-        relay_exec(d->loop, vm, call, forwarded);
+        relay_start(d->loop, vm, call, "Exec", forwarded);
         return 0;
 }
 

@@ -18,6 +18,7 @@
 struct relay {
         struct loop *loop;
         struct vm *vm;
+        const char *method;             /* of org.initvm.agent */
         struct json_object *parameters; /* until the agent has them */
         struct vm_waiter *waiter;       /* until the agent is there */
         struct call *call;              /* until it is answered */
@@ -182,13 +183,14 @@ static void on_agent_there(void *userdata, const struct error *why_not)
         struct relay *r = userdata;
         struct error err = ERROR_INIT;
 
+        autofree char *method = xasprintf("org.initvm.agent.%s", r->method);
+
         r->waiter = NULL;
         if (why_not) {
                 fail(r, why_not);
                 return;
         }
-        r->stream = channel_open(vm_channel(r->vm),
-                                 varlink_call_new("org.initvm.agent.Exec", take_ptr(r->parameters), VARLINK_UPGRADE),
+        r->stream = channel_open(vm_channel(r->vm), varlink_call_new(method, take_ptr(r->parameters), VARLINK_UPGRADE),
                                  &agent_events, r, &err);
         if (!r->stream) {
                 fail(r, &err);
@@ -198,7 +200,7 @@ static void on_agent_there(void *userdata, const struct error *why_not)
         loop_timer_arm(r->deadline, ANSWER_TIMEOUT_MS);
 }
 
-void relay_exec(struct loop *loop, struct vm *vm, struct call *call, struct json_object *parameters)
+void relay_start(struct loop *loop, struct vm *vm, struct call *call, const char *method, struct json_object *parameters)
 {
         struct relay *r = xcalloc(1, sizeof(*r));
         struct vm_waiter *waiter;
@@ -206,6 +208,7 @@ void relay_exec(struct loop *loop, struct vm *vm, struct call *call, struct json
         r->loop = loop;
         r->vm = vm;
         r->call = call;
+        r->method = method;
         r->parameters = parameters;
         frame_decoder_init(&r->decoder, false);
         call_on_cancel(call, on_cancel, r);
