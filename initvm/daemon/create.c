@@ -393,6 +393,11 @@ struct vm *create_vm(struct create *c)
         return c->vm;
 }
 
+struct json_object *create_describe(const struct create *c)
+{
+        return vm_describe_record(&c->record, c->folder, "creating");
+}
+
 void create_cancel(struct create *c)
 {
         struct error err = ERROR_INIT;

@@ -31,6 +31,9 @@ struct create *create_start(struct daemon *daemon, const struct create_options *
 /* The VM of the first boot, NULL before; for libvirt's events. */
 struct vm *create_vm(struct create *c);
 
+/* As vm_describe(), with the state "creating". */
+struct json_object *create_describe(const struct create *c);
+
 /* Ends it; done comes (ERR_CANCELLED) when everything has been removed. */
 void create_cancel(struct create *c);
 

@@ -31,8 +31,12 @@ static void on_asked(void *userdata)
 
         for (size_t i = 0; d->names && d->names[i]; i++) {
                 struct vm *vm = manager_find(d->manager, d->names[i], NULL);
-                if (vm) /* else destroyed meanwhile */
+                struct create *create = manager_creating(d->manager, d->names[i]);
+
+                if (vm)
                         json_object_array_add(array, vm_describe(vm, vm_active(vm) ? d->states[i] : VIR_DOMAIN_NOSTATE));
+                else if (create) /* else destroyed meanwhile */
+                        json_object_array_add(array, create_describe(create));
                 if (d->domains[i])
                         virDomainFree(d->domains[i]);
         }
@@ -59,13 +63,18 @@ void manager_describe(struct manager *m, const char *name, manager_described_fn 
         for (size_t i = 0; i < m->n_vms; i++)
                 if (!name || streq(vm_record(m->vms[i])->name, name))
                         strv_add(&d->names, vm_record(m->vms[i])->name);
+        for (struct creation *c = m->creations; c; c = c->next)
+                if (!name || streq(c->name, name))
+                        strv_add(&d->names, c->name);
         n = strv_length(d->names);
         if (n > 1)
                 qsort(d->names, n, sizeof(*d->names), by_name);
         d->domains = xcalloc(n, sizeof(*d->domains));
         d->states = xcalloc(n, sizeof(*d->states));
         for (size_t i = 0; i < n; i++) {
-                d->domains[i] = vm_domain(manager_find(m, d->names[i], NULL));
+                struct vm *vm = manager_find(m, d->names[i], NULL);
+
+                d->domains[i] = vm ? vm_domain(vm) : NULL;
                 if (d->domains[i])
                         virDomainRef(d->domains[i]);
         }

@@ -11,21 +11,24 @@
 #include <string.h>
 #include <unistd.h>
 
-struct vm *manager_find(struct manager *m, const char *name, struct error *err)
-{
-        for (size_t i = 0; i < m->n_vms; i++)
-                if (streq(vm_record(m->vms[i])->name, name))
-                        return m->vms[i];
-        error_set(err, ERR_NOT_FOUND, "there is no VM '%s'; create it with 'initvm -n %s create', or see 'initvm list'", name,
-                  name);
-        return NULL;
-}
-
 struct create *manager_creating(struct manager *m, const char *name)
 {
         for (struct creation *c = m->creations; c; c = c->next)
                 if (streq(c->name, name))
                         return c->create;
+        return NULL;
+}
+
+struct vm *manager_find(struct manager *m, const char *name, struct error *err)
+{
+        for (size_t i = 0; i < m->n_vms; i++)
+                if (streq(vm_record(m->vms[i])->name, name))
+                        return m->vms[i];
+        if (manager_creating(m, name))
+                error_set(err, ERR_STATE, "VM '%s' is still being created; 'initvm list' shows when it is there", name);
+        else
+                error_set(err, ERR_NOT_FOUND, "there is no VM '%s'; create it with 'initvm -n %s create', or see 'initvm list'",
+                          name, name);
         return NULL;
 }
 

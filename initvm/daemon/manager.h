@@ -15,7 +15,8 @@ struct manager;
 struct manager *manager_new(struct daemon *daemon, struct error *err);
 void manager_free(struct manager *m); /* running VMs live on; creates are cancelled and cleaned by the next daemon */
 
-struct vm *manager_find(struct manager *m, const char *name, struct error *err); /* NULL with ERR_NOT_FOUND */
+/* NULL with ERR_NOT_FOUND, or with ERR_STATE while it is being created. */
+struct vm *manager_find(struct manager *m, const char *name, struct error *err);
 
 /* The create of that name that is under way, NULL when there is none. */
 struct create *manager_creating(struct manager *m, const char *name);
@@ -29,6 +30,7 @@ struct create *manager_create(struct manager *m, const struct create_options *op
 typedef void (*manager_destroyed_fn)(void *userdata, bool removed, const struct error *err);
 void manager_destroy(struct manager *m, const char *name, manager_destroyed_fn done, void *userdata);
 
-/* Describes one VM (name) or all (NULL), with libvirt's state of this moment; fn gets an owned JSON array. */
+/* Describes one VM (name) or all (NULL), those that are being created as well, with libvirt's state of this moment; fn gets an
+ * owned JSON array. */
 typedef void (*manager_described_fn)(void *userdata, struct json_object *owned_array);
 void manager_describe(struct manager *m, const char *name, manager_described_fn fn, void *userdata);

@@ -116,7 +116,8 @@ static int status(struct call *call, struct json_object *parameters, void *userd
         const char *name;
         const struct json_field fields[] = {{"name", JSON_FIELD_STRING, JSON_REQUIRED, &name}};
 
-        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0 || !manager_find(d->manager, name, err))
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0 ||
+            (!manager_creating(d->manager, name) && !manager_find(d->manager, name, err)))
                 return -1;
         manager_describe(d->manager, name, methods_reply_vm, call);
         return 0;

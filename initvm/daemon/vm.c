@@ -329,24 +329,20 @@ static const char *state_name(const struct vm *vm, int domain_state)
         }
 }
 
-struct json_object *vm_describe(struct vm *vm, int domain_state)
+struct json_object *vm_describe_record(const struct vm_record *r, const char *folder, const char *state)
 {
-        const struct vm_record *r = &vm->record;
         struct json_object *o = json_new(), *disk = json_new();
-        autofree char *image = xasprintf("%s/buildenv.img", vm->folder);
-        autofree char *log = xasprintf("%s/console.log", vm->folder);
+        autofree char *image = xasprintf("%s/buildenv.img", folder);
+        autofree char *log = xasprintf("%s/console.log", folder);
         struct stat st = {0};
-        uint64_t pid;
 
         if (stat(image, &st) < 0)
                 st.st_blocks = 0;
         json_add_u64(disk, "virtual", r->size);
         json_add_u64(disk, "allocated", (uint64_t)st.st_blocks * 512);
         json_add_string(o, "name", r->name);
-        json_add_string(o, "state", state_name(vm, domain_state));
-        if (!vm->domain)
-                json_add_string(o, "reason", r->reason ? r->reason : "not started yet");
-        json_add_string(o, "agent", !vm->domain ? "none" : channel_ready(vm->channel) ? "connected" : "waiting");
+        json_add_string(o, "state", state);
+        json_add_string(o, "agent", "none");
         json_add_string(o, "image", r->image);
         json_add_string(o, "suite", r->suite);
         json_add_string(o, "architecture", r->architecture);
@@ -354,16 +350,28 @@ struct json_object *vm_describe(struct vm *vm, int domain_state)
         json_add_u64(o, "memory", r->memory);
         json_add_u64(o, "cpus", r->cpus);
         json_add(o, "disk", disk);
-        if (vm->domain) {
-                json_add_string(o, "acceleration", vm->running_kvm ? "kvm" : "tcg");
-                pid = qemu_pid(vm);
-                if (pid)
-                        json_add_u64(o, "pid", pid);
-                if (r->started)
-                        json_add_u64(o, "uptime", (uint64_t)MAX(time(NULL) - (time_t)r->started, 0) * 1000);
-        }
         json_add_u64(o, "created", r->created);
-        json_add_string(o, "folder", vm->folder);
+        json_add_string(o, "folder", folder);
         json_add_string(o, "consoleLog", log);
+        return o;
+}
+
+struct json_object *vm_describe(struct vm *vm, int domain_state)
+{
+        const struct vm_record *r = &vm->record;
+        struct json_object *o = vm_describe_record(r, vm->folder, state_name(vm, domain_state));
+        uint64_t pid;
+
+        if (!vm->domain) {
+                json_add_string(o, "reason", r->reason ? r->reason : "not started yet");
+                return o;
+        }
+        json_add_string(o, "agent", channel_ready(vm->channel) ? "connected" : "waiting");
+        json_add_string(o, "acceleration", vm->running_kvm ? "kvm" : "tcg");
+        pid = qemu_pid(vm);
+        if (pid)
+                json_add_u64(o, "pid", pid);
+        if (r->started)
+                json_add_u64(o, "uptime", (uint64_t)MAX(time(NULL) - (time_t)r->started, 0) * 1000);
         return o;
 }

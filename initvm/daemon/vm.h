@@ -77,4 +77,6 @@ void vm_check_ended(struct vm *vm);
 
 /* The Vm of the interface; domain_state is libvirt's (VIR_DOMAIN_NOSTATE without a domain). */
 struct json_object *vm_describe(struct vm *vm, int domain_state);
+/* What of it the record alone tells, for a VM whose image is (or will be) in `folder`. */
+struct json_object *vm_describe_record(const struct vm_record *r, const char *folder, const char *state);
 virDomainPtr vm_domain(struct vm *vm); /* borrowed; NULL when stopped */

@@ -131,8 +131,11 @@ by_kill_of_daemon() {
 	run initvm create -n interrupted --preseed "$BATS_FILE_TMPDIR/base.cfg"
 	expect_one_sentence 1 "'interrupted'"
 	run initvm start -n interrupted
-	expect_one_sentence 1 "'interrupted'"
-
+	expect_one_sentence 1 'still being created'
+	run initvm status -n interrupted --json
+	expect 0
+	[ "$(json state <<<"$output")" = creating ]
+	[ "$(initvm list --json | json state)" = creating ]
 	run initvm destroy --yes -n interrupted
 	expect_one_sentence 1 "'interrupted'"
 	kill -INT "$create_pid"
