@@ -6,6 +6,7 @@
 #include "io/loop.h"
 
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <sys/resource.h>
 
 struct agent {
@@ -13,7 +14,9 @@ struct agent {
         struct mux *mux;
         struct rlimit nofile; /* what we were started with, for the commands */
         size_t n_running;     /* commands not yet reaped, with or without a stream */
-        bool ended;           /* the port is gone: the agent ends with the last command */
+        LIST_HEAD(, listener) listeners;
+        size_t n_listeners;
+        bool ended; /* the port is gone: the agent ends with the last command */
 };
 
 /* The last thing about a command: it is reaped and forgotten. */

@@ -2,6 +2,7 @@
 /* initvm-agent: runs commands in the guest for the host, over a virtio-serial port. See initvm-agent(8). */
 #include "agent/agent.h"
 #include "agent/info.h"
+#include "agent/listen.h"
 #include "agent/methods.h"
 #include "agent/port.h"
 #include "base/log.h"
@@ -16,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Three pipes, a pidfd, a timer and the status for each command, and some for ourselves. */
-#define NOFILE_NEEDED (STREAMS_MAX * 8 + 64)
+/* Three pipes, a pidfd, a timer and the status for each command, what waits at the listeners, and some for ourselves. */
+#define NOFILE_NEEDED (STREAMS_MAX * 8 + LISTENERS_MAX * (LISTEN_WAITING_MAX + 2) + 64)
 
 static void usage(FILE *f)
 {

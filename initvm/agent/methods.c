@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/methods.h"
 
+#include "agent/connect.h"
 #include "agent/exec.h"
 #include "agent/info.h"
+#include "agent/listen.h"
 #include "agent/request.h"
 #include "agent/shutdown.h"
 #include "base/log.h"
@@ -37,10 +39,24 @@ static void shut_down(struct agent *agent, struct stream *stream, struct request
         shutdown_start(agent, stream, request->shutdown.mode);
 }
 
+static void accept_connection(struct agent *agent, struct stream *stream, struct request *request)
+{
+        listen_accept(agent, stream, request->connection);
+}
+
+static void connect_to(struct agent *agent, struct stream *stream, struct request *request)
+{
+        connect_start(agent, stream, &request->address);
+}
+
+static void listen_on(struct agent *agent, struct stream *stream, struct request *request)
+{
+        listen_start(agent, stream, &request->address);
+}
+
 static void (*const methods[])(struct agent *agent, struct stream *stream, struct request *request) = {
-        [REQUEST_EXEC] = exec,
-        [REQUEST_GET_INFO] = get_info,
-        [REQUEST_SHUTDOWN] = shut_down,
+        [REQUEST_ACCEPT] = accept_connection, [REQUEST_CONNECT] = connect_to, [REQUEST_EXEC] = exec,
+        [REQUEST_GET_INFO] = get_info,        [REQUEST_LISTEN] = listen_on,   [REQUEST_SHUTDOWN] = shut_down,
 };
 
 void methods_open(void *userdata, struct stream *stream, const uint8_t *call, size_t n)

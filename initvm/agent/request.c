@@ -80,14 +80,40 @@ static int read_shutdown(struct json_object *parameters, struct request *r, stru
         return error_set(err, ERR_INVALID, "'mode' must be 'poweroff' or 'reboot', not '%s'", mode);
 }
 
+static int read_listen(struct json_object *parameters, struct request *r, struct error *err)
+{
+        const char *address = NULL;
+        const struct json_field fields[] = {{"address", JSON_FIELD_STRING, JSON_REQUIRED, &address}};
+
+        if (json_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        return address_parse(address, &r->address, err);
+}
+
+static int read_connect(struct json_object *parameters, struct request *r, struct error *err)
+{
+        if (read_listen(parameters, r, err) < 0)
+                return -1;
+        if (!address_is_unix(&r->address) && r->address.port == 0)
+                return error_set(err, ERR_INVALID, "port 0 is none that one can connect to");
+        return 0;
+}
+
+static int read_accept(struct json_object *parameters, struct request *r, struct error *err)
+{
+        const struct json_field fields[] = {{"connection", JSON_FIELD_U64, JSON_REQUIRED, &r->connection}};
+
+        return json_read(parameters, fields, ARRAY_SIZE(fields), err);
+}
+
 static const struct {
         const char *name;
         enum request_kind kind;
         int (*read)(struct json_object *parameters, struct request *r, struct error *err);
 } methods[] = {
-        {"Exec", REQUEST_EXEC, read_exec},
-        {"GetInfo", REQUEST_GET_INFO, read_get_info},
-        {"Shutdown", REQUEST_SHUTDOWN, read_shutdown},
+        {"Accept", REQUEST_ACCEPT, read_accept}, {"Connect", REQUEST_CONNECT, read_connect},
+        {"Exec", REQUEST_EXEC, read_exec},       {"GetInfo", REQUEST_GET_INFO, read_get_info},
+        {"Listen", REQUEST_LISTEN, read_listen}, {"Shutdown", REQUEST_SHUTDOWN, read_shutdown},
 };
 
 static int read_parameters(const struct varlink_call *call, struct request *r, struct error *err)

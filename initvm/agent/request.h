@@ -2,6 +2,7 @@
 /* Reading what the host asks for: bytes in, a checked request out; nothing is done here. */
 #pragma once
 
+#include "base/address.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -12,7 +13,7 @@
 #define EXEC_ARGUMENTS_MAX   8192
 #define EXEC_ENVIRONMENT_MAX 1024
 
-enum request_kind { REQUEST_EXEC, REQUEST_GET_INFO, REQUEST_SHUTDOWN };
+enum request_kind { REQUEST_ACCEPT, REQUEST_CONNECT, REQUEST_EXEC, REQUEST_GET_INFO, REQUEST_LISTEN, REQUEST_SHUTDOWN };
 
 struct request {
         enum request_kind kind;
@@ -25,6 +26,8 @@ struct request {
         struct {
                 const char *mode; /* "poweroff" or "reboot": the systemctl(1) verb */
         } shutdown;
+        struct address address; /* of connect (its port is not 0) and listen */
+        uint64_t connection;    /* of accept */
 };
 
 /* Reads the payload of an OPEN frame strictly. Not a call: ERR_PROTOCOL; a method that is not known: ERR_UNSUPPORTED; parameters

@@ -23,6 +23,18 @@ static void check_exec(const struct request *r)
                         abort();
 }
 
+static void check_address(const struct request *r)
+{
+        autofree char *text = address_text(&r->address);
+        struct address again;
+
+        if (r->kind == REQUEST_CONNECT && !address_is_unix(&r->address) && r->address.port == 0)
+                abort();
+        if (address_parse(text, &again, NULL) < 0 || again.port != r->address.port || !streq(again.host, r->address.host) ||
+            !streq(again.path, r->address.path))
+                abort();
+}
+
 static void check_signal(const uint8_t *data, size_t size)
 {
         autojson struct json_object *message = json_parse((const char *)data, size, NULL);
@@ -43,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         abort();
                 return 0;
         }
+        if (r.kind == REQUEST_CONNECT || r.kind == REQUEST_LISTEN)
+                check_address(&r);
         if (r.kind == REQUEST_EXEC)
                 check_exec(&r);
         else if (r.exec.argv ||

@@ -66,6 +66,7 @@ static void run_free(struct run *r)
         for (size_t i = 0; i < ARRAY_SIZE(r->out); i++)
                 buf_done(&r->out[i]);
         json_object_put(r->parameters);
+        free(r->address);
         free(r);
 }
 
@@ -119,7 +120,7 @@ static void take_data(struct host *h, struct run *r, const struct frame *f)
         assert_in_range(f->channel, CHANNEL_STDOUT, CHANNEL_STDERR);
         assert_false(r->eof[f->channel]);
         assert_false(r->done);
-        assert_true(r->pid > 0);
+        assert_true(r->started);
         assert_true(f->size > 0);
         if (r->echo)
                 for (size_t i = 0; i < f->size; i++)
@@ -133,6 +134,19 @@ static void take_data(struct host *h, struct run *r, const struct frame *f)
                 assert_true(r->received[1] + r->received[2] <= FRAME_WINDOW);
 }
 
+static void take_continued(struct run *r, struct json_object *parameters)
+{
+        r->started = true;
+        r->pid = json_get_u64(parameters, "pid", r->pid);
+        assert_true(r->pid != 1);
+        if (json_get(parameters, "address"))
+                r->address = xstrdup(json_get_string(parameters, "address", ""));
+        if (json_get(parameters, "connection")) {
+                assert_true(r->n_connections < RUN_CONNECTIONS_MAX);
+                r->connections[r->n_connections++] = json_get_u64(parameters, "connection", 0);
+        }
+}
+
 static void take_message(struct run *r, const struct frame *f)
 {
         autojson struct json_object *m = json_parse((const char *)f->payload, f->size, NULL);
@@ -142,8 +156,7 @@ static void take_message(struct run *r, const struct frame *f)
         assert_non_null(m);
         assert_false(r->done);
         if (varlink_read_reply(m, &parameters, &continues, &r->err) == 0 && continues) {
-                r->pid = json_get_u64(parameters, "pid", 0);
-                assert_true(r->pid > 1);
+                take_continued(r, parameters);
                 return;
         }
         r->done = true;
@@ -388,14 +401,33 @@ static bool is_started(void *userdata)
 {
         struct run *r = userdata;
 
-        return r->pid > 0 || r->done;
+        return r->started || r->done;
 }
 
 void host_wait_started(struct host *h, struct run *r)
 {
         assert_true(host_until(h, HOST_DEADLINE_MS, is_started, r));
-        if (r->pid == 0)
+        if (!r->started)
                 fail_msg("it did not start: %s", r->err.message);
+}
+
+struct connections_wait {
+        struct run *run;
+        size_t n;
+};
+
+static bool has_connections(void *userdata)
+{
+        struct connections_wait *w = userdata;
+
+        return w->run->n_connections >= w->n;
+}
+
+void host_wait_connections(struct host *h, struct run *r, size_t n)
+{
+        struct connections_wait w = {r, n};
+
+        assert_true(host_until(h, HOST_DEADLINE_MS, has_connections, &w));
 }
 
 struct output_wait {

@@ -14,8 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define HOST_DEADLINE_MS 30000
-#define RUNS_MAX         300
+#define HOST_DEADLINE_MS    30000
+#define RUNS_MAX            300
+#define RUN_CONNECTIONS_MAX 64
 
 /* One stream as the host sees it. */
 struct run {
@@ -29,7 +30,11 @@ struct run {
         struct buf out[3]; /* what came, when not echo */
         uint64_t received[3];
         bool eof[3];
-        uint64_t pid;
+        bool started;                              /* the first reply with "continues" */
+        uint64_t pid;                              /* of a command */
+        char *address;                             /* of a listener */
+        uint64_t connections[RUN_CONNECTIONS_MAX]; /* that came to it */
+        size_t n_connections;
         bool done; /* the final reply */
         struct error err;
         int exited;                     /* -1: not */
@@ -75,8 +80,9 @@ struct run *host_exec(struct host *h, ...) __attribute__((sentinel));
 struct run *host_exec_json(struct host *h, const char *parameters);
 void host_message(struct host *h, struct run *r, const char *json);
 void host_close(struct host *h, struct run *r);
-void host_wait(struct host *h, struct run *r);         /* until it is closed by the agent */
-void host_wait_started(struct host *h, struct run *r); /* until it has a pid */
+void host_wait(struct host *h, struct run *r);                       /* until it is closed by the agent */
+void host_wait_started(struct host *h, struct run *r);               /* until it runs or stands */
+void host_wait_connections(struct host *h, struct run *r, size_t n); /* until so many were told */
 void host_wait_output(struct host *h, struct run *r, size_t n);
 const char *run_text(struct run *r, enum frame_channel channel);
 
