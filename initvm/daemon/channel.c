@@ -220,7 +220,7 @@ struct channel_stream *channel_open(struct channel *c, struct json_object *call,
                 return NULL;
         }
         if (c->n_streams >= CHANNEL_STREAMS_MAX) {
-                error_set(err, ERR_STATE, "more than %d commands at once in one VM; try again when one has ended",
+                error_set(err, ERR_STATE, "more than %d commands and connections at once in one VM; try again when one has ended",
                           CHANNEL_STREAMS_MAX);
                 return NULL;
         }

@@ -150,7 +150,7 @@ static int destroy(struct call *call, struct json_object *parameters, void *user
         return 0;
 }
 
-static struct vm *running_vm(struct daemon *d, const char *name, struct error *err)
+struct vm *methods_running_vm(struct daemon *d, const char *name, struct error *err)
 {
         struct vm *vm = manager_find(d->manager, name, err);
 
@@ -178,7 +178,7 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
 
         if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
                 return -1;
-        vm = running_vm(d, name, err);
+        vm = methods_running_vm(d, name, err);
         if (!vm)
                 return -1;
         forwarded = json_new();
@@ -206,7 +206,7 @@ static int attach(struct call *call, struct json_object *parameters, void *userd
 
         if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
                 return -1;
-        vm = running_vm(d, name, err);
+        vm = methods_running_vm(d, name, err);
         if (!vm)
                 return -1;
         if (!vm_console(vm))
@@ -223,12 +223,22 @@ static int attach(struct call *call, struct json_object *parameters, void *userd
 }
 
 static const struct server_method methods[] = {
-        {"org.initvm.GetStatus", false, false, get_status},   {"org.initvm.StopDaemon", false, false, stop_daemon},
-        {"org.initvm.ListImages", false, false, list_images}, {"org.initvm.Create", true, false, methods_create},
-        {"org.initvm.Start", false, false, methods_start},    {"org.initvm.Stop", false, false, methods_stop},
-        {"org.initvm.Destroy", false, false, destroy},        {"org.initvm.List", false, false, list},
-        {"org.initvm.Status", false, false, status},          {"org.initvm.Exec", false, true, exec},
+        {"org.initvm.GetStatus", false, false, get_status},
+        {"org.initvm.StopDaemon", false, false, stop_daemon},
+        {"org.initvm.ListImages", false, false, list_images},
+        {"org.initvm.Create", true, false, methods_create},
+        {"org.initvm.Start", false, false, methods_start},
+        {"org.initvm.Stop", false, false, methods_stop},
+        {"org.initvm.Destroy", false, false, destroy},
+        {"org.initvm.List", false, false, list},
+        {"org.initvm.Status", false, false, status},
+        {"org.initvm.Exec", false, true, exec},
         {"org.initvm.Attach", false, true, attach},
+        {"org.initvm.Connect", false, true, methods_connect},
+        {"org.initvm.Listen", false, true, methods_listen},
+        {"org.initvm.Accept", false, true, methods_accept},
+        {"org.initvm.WaitReady", false, false, methods_wait_ready},
+        {"org.initvm.PrepareSsh", false, false, methods_prepare_ssh},
 };
 
 /* What org.varlink.service tells to whoever asks. */

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What methods.c (quick ones) and methods_operations.c (long ones, with progress) share. */
+/* What methods.c (quick ones), methods_operations.c (long ones, with progress) and methods_network.c share. */
 #pragma once
 
 #include "base/json.h"
+#include "daemon/daemon.h"
+#include "daemon/vm.h"
 #include "io/server.h"
 
 /* json_read() that takes absent parameters for an empty object, and says "parameters" in its errors. */
 int methods_read(struct json_object *parameters, const struct json_field *fields, size_t n, struct error *err);
+
+/* The VM, which has a domain; NULL with ERR_NOT_FOUND, or with ERR_STATE and how to start it. */
+struct vm *methods_running_vm(struct daemon *d, const char *name, struct error *err);
 
 /* Answers the call (userdata) with {"vm": first of the array}. */
 void methods_reply_vm(void *call, struct json_object *owned_array);
@@ -17,3 +22,9 @@ uint64_t methods_resident_bytes(void);
 int methods_create(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_start(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_stop(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+
+int methods_connect(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_listen(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_accept(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_wait_ready(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_prepare_ssh(struct call *call, struct json_object *parameters, void *userdata, struct error *err);

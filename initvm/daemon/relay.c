@@ -147,7 +147,7 @@ static void on_agent_lost(void *userdata, const char *why)
 {
         struct error err = ERROR_INIT;
 
-        error_set(&err, ERR_DISCONNECTED, "%s while the command was running", why);
+        error_set(&err, ERR_DISCONNECTED, "%s meanwhile", why);
         fail(userdata, &err);
 }
 
