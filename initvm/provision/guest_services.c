@@ -43,6 +43,32 @@ static const char console_login[] =
         "ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,57600,38400,9600 - $TERM\n";
 
 /*
+ * Nobody guesses a password here: keys only.  The second file of keys is written by the host when it first needs it, so that the
+ * user's own stays as it is.  One host key is enough for every client of this century, and is made quickly under emulation.  The
+ * server listens on all addresses, as Debian has it: behind QEMU's user network only the VM itself, and a forwarded port of
+ * the host, can reach it.
+ */
+static const char sshd[] = "PasswordAuthentication no\n"
+                           "KbdInteractiveAuthentication no\n"
+                           "PermitRootLogin prohibit-password\n"
+                           "HostKey /etc/ssh/ssh_host_ed25519_key\n"
+                           "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/initvm_authorized_keys\n";
+
+/* Those that the package made went out again with guest_clean(): no two machines have the same. */
+static const char ssh_host_key[] = "[Unit]\n"
+                                   "Description=Makes the SSH host key\n"
+                                   "ConditionPathExists=/usr/bin/ssh-keygen\n"
+                                   "ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n"
+                                   "Before=ssh.service ssh.socket\n"
+                                   "\n"
+                                   "[Service]\n"
+                                   "Type=oneshot\n"
+                                   "ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N \"\" -f /etc/ssh/ssh_host_ed25519_key\n"
+                                   "\n"
+                                   "[Install]\n"
+                                   "WantedBy=ssh.service ssh.socket\n";
+
+/*
  * At boot udev looks again at every device that the kernel has found already: hundreds, most of them terminals and
  * kernel-internal ones that no rule concerns.  These are those that rules, modules and device units are about; what appears
  * later is looked at anyhow.
@@ -173,15 +199,22 @@ int guest_apply_services(const struct guest *guest, struct error *err)
 {
         const char *serial = streq(guest->plan->image->architecture, "arm64") ? "ttyAMA0" : "ttyS0";
         autofree char *getty = xasprintf("/etc/systemd/system/getty.target.wants/serial-getty@%s.service", serial);
-        char *const enable[] = {
-                "systemctl", "-q", "enable", "systemd-networkd.service", "systemd-resolved.service", "initvm-agent.service",
-                NULL};
+        char *const enable[] = {"systemctl",
+                                "-q",
+                                "enable",
+                                "systemd-networkd.service",
+                                "systemd-resolved.service",
+                                "initvm-agent.service",
+                                "initvm-ssh-host-key.service",
+                                NULL};
 
         if (guest_write("/etc/systemd/network/80-initvm.network", 0644, network, err) < 0 ||
             guest_write("/etc/systemd/system/systemd-networkd-wait-online.service.d/initvm.conf", 0644, wait_online, err) < 0 ||
             guest_write("/etc/systemd/system/systemd-udev-trigger.service.d/initvm.conf", 0644, coldplug, err) < 0 ||
             guest_write("/etc/systemd/system/serial-getty@.service.d/initvm.conf", 0644, console_login, err) < 0 ||
             guest_link("/usr/lib/systemd/system/serial-getty@.service", getty, err) < 0 ||
+            guest_write("/etc/ssh/sshd_config.d/initvm.conf", 0644, sshd, err) < 0 ||
+            guest_write("/etc/systemd/system/initvm-ssh-host-key.service", 0644, ssh_host_key, err) < 0 ||
             guest_link("../run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf", err) < 0 ||
             guest_write("/etc/systemd/system/initvm-agent.service", 0644, guest_agent_unit, err) < 0 ||
             put_agent(guest->agent, err) < 0 || put_commands(guest->plan, err) < 0 || apply_binfmt(err) < 0 ||
