@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bounds: output stays in the command's pipes until the host has given credit and the queue has room; input that the command does
- * not read is kept, a window at most.  Pipes are watched edge-triggered: an output is read until it says EAGAIN, whenever its
- * turn comes.
+ * Bounds: output stays in the command's pipes until the host has given credit and the queue has room; for input see input.h.
+ * Pipes are watched edge-triggered: an output is read until it says EAGAIN, whenever its turn comes.
+ *
+ * A terminal stands in for the pipes: its master is both the input and the first output, and there is no second one.  Its output
+ * is at its end when the command is reaped and nothing more is there to be read, whoever else has it open.
  *
  * A command lives (struct exec) until it is reaped and has no stream; one that lost its stream lives until its group is gone
  * or killed.
@@ -10,6 +12,8 @@
 #include "agent/exec.h"
 
 #include "agent/account.h"
+#include "agent/input.h"
+#include "agent/pty.h"
 #include "agent/spawn.h"
 #include "base/log.h"
 #include "wire/frame.h"
@@ -41,6 +45,7 @@ struct exec {
         struct stream *stream; /* NULL when it has ended or was lost */
 
         char **argv;
+        bool login; /* what is executed is the account's shell */
         char **environment;
         char *cwd;
         struct account account;
@@ -52,11 +57,10 @@ struct exec {
         struct loop_source *status_source;
         struct loop_source *kill_timer; /* while its group is given time to end */
 
-        int stdin_fd;
-        struct loop_source *stdin_source;
-        struct buf stdin_queue;
-        bool stdin_eof;
+        struct input input;
         struct output outputs[2];
+        int slave;        /* of the terminal; -1: there are pipes */
+        size_t rest_read; /* from the terminal after the command's end */
 };
 
 static void close_fd(int *fd, struct loop_source **source)
@@ -75,9 +79,11 @@ static void close_output(struct output *o)
 static void close_all(struct exec *e)
 {
         close_fd(&e->status_fd, &e->status_source);
-        close_fd(&e->stdin_fd, &e->stdin_source);
+        input_close(&e->input);
         for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++)
                 close_output(&e->outputs[i]);
+        cleanup_close(&e->slave);
+        e->slave = -1;
 }
 
 static void exec_free(struct exec *e)
@@ -91,7 +97,6 @@ static void exec_free(struct exec *e)
         strv_free(e->environment);
         free(e->cwd);
         account_done(&e->account);
-        buf_done(&e->stdin_queue);
         free(e);
         agent_command_gone(agent);
 }
@@ -129,6 +134,19 @@ static void finish_when_done(struct exec *e)
 
 /* ---- output */
 
+/* What a read that returned n means. */
+static bool is_end(struct output *o, ssize_t n)
+{
+        struct exec *e = o->exec;
+
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+                return true;
+        if (e->slave < 0 || e->child)
+                return false;
+        e->rest_read += n > 0 ? (size_t)n : 0;
+        return n < 0 || e->rest_read >= PTY_LEFT_MAX;
+}
+
 /* Its turn: one frame. Everything beyond waits for the next turn, for credit or for an edge. */
 static void on_output_turn(struct pump *pump)
 {
@@ -146,14 +164,22 @@ static void on_output_turn(struct pump *pump)
         do
                 n = read(o->fd, place, max);
         while (n < 0 && errno == EINTR);
-        if (n > 0) {
+        if (n > 0)
                 stream_data_sent(e->stream, o->channel, (size_t)n);
-                mux_enlist(e->agent->mux, &o->pump);
-        } else if (n == 0 || errno != EAGAIN) {
+        if (is_end(o, n)) {
                 close_output(o);
                 stream_eof(e->stream, o->channel);
                 finish_when_done(e);
+        } else if (n > 0) {
+                mux_enlist(e->agent->mux, &o->pump);
         }
+}
+
+/* The command has ended, and its terminal does not tell: it is read until there is nothing more. */
+static void read_rest(struct exec *e)
+{
+        if (e->stream && e->slave >= 0 && !e->child && e->status_fd < 0 && !e->outputs[0].starved)
+                mux_enlist(e->agent->mux, &e->outputs[0].pump);
 }
 
 static void on_output(void *userdata, uint32_t events)
@@ -176,73 +202,18 @@ static void on_credit(void *userdata)
                 }
 }
 
-/* ---- stdin */
-
-/* Nobody reads it: what is there and what still comes is dropped, and the host may go on sending. */
-static void stdin_drop(struct exec *e)
-{
-        close_fd(&e->stdin_fd, &e->stdin_source);
-        stream_grant(e->stream, buf_size(&e->stdin_queue));
-        buf_consume(&e->stdin_queue, buf_size(&e->stdin_queue));
-}
-
-/* Writes as much as the pipe takes; returns how much. Closes stdin when there is no reader any more. */
-static size_t stdin_write(struct exec *e, const uint8_t *data, size_t n)
-{
-        size_t done = 0;
-
-        while (done < n) {
-                ssize_t r = write(e->stdin_fd, data + done, n - done);
-
-                if (r >= 0) {
-                        done += (size_t)r;
-                } else if (errno == EAGAIN) {
-                        break;
-                } else if (errno != EINTR) {
-                        stdin_drop(e);
-                        return n;
-                }
-        }
-        return done;
-}
-
-static void on_stdin(void *userdata, uint32_t events)
-{
-        struct exec *e = userdata;
-        size_t n;
-
-        if (events & EPOLLERR) { /* the last reader has closed it: pipe(7) */
-                stdin_drop(e);
-                return;
-        }
-        n = stdin_write(e, buf_head(&e->stdin_queue), buf_size(&e->stdin_queue));
-        if (e->stdin_fd < 0)
-                return;
-        buf_consume(&e->stdin_queue, n);
-        stream_grant(e->stream, n);
-        if (e->stdin_eof && buf_size(&e->stdin_queue) == 0)
-                close_fd(&e->stdin_fd, &e->stdin_source);
-}
-
 static void on_data(void *userdata, const uint8_t *data, size_t n)
 {
         struct exec *e = userdata;
-        size_t done = n;
 
-        if (e->stdin_fd >= 0 && !e->stdin_eof) {
-                done = buf_size(&e->stdin_queue) == 0 ? stdin_write(e, data, n) : 0;
-                buf_append(&e->stdin_queue, data + done, n - done);
-        }
-        stream_grant(e->stream, done);
+        input_data(&e->input, data, n);
 }
 
 static void on_eof(void *userdata)
 {
         struct exec *e = userdata;
 
-        e->stdin_eof = true;
-        if (buf_size(&e->stdin_queue) == 0)
-                close_fd(&e->stdin_fd, &e->stdin_source);
+        input_end(&e->input);
 }
 
 /* ---- signals and the end */
@@ -258,12 +229,14 @@ static void on_message(void *userdata, struct json_object *message)
 {
         struct exec *e = userdata;
         struct error err = ERROR_INIT;
-        int signo;
+        struct request_message m;
 
-        if (request_read_signal(message, &signo, &err) < 0)
+        if (request_read_message(message, &m, &err) < 0)
                 log_warning("a message for '%s' that is not understood: %s", e->argv[0], err.message);
-        else
-                signal_group(e, signo);
+        else if (m.signo)
+                signal_group(e, m.signo);
+        else if (e->slave >= 0)
+                pty_resize(e->outputs[0].fd, m.size);
 }
 
 static bool group_is_gone(const struct exec *e)
@@ -281,7 +254,8 @@ static void on_kill_timer(void *userdata)
         free_when_done(e);
 }
 
-/* The stream is gone, by the host or in a sync. SIGCONT, because a stopped process does not hear the SIGHUP. */
+/* The stream is gone, by the host or in a sync. SIGCONT, because a stopped process does not hear the SIGHUP. A terminal
+ * is hung up by closing it: the session's leader is told, and the foreground group when that one has ended. */
 static void on_closed(void *userdata)
 {
         struct exec *e = userdata;
@@ -304,6 +278,7 @@ static void on_child(void *userdata, int wait_status)
         loop_source_free(take_ptr(e->child));
         e->wait_status = wait_status;
         if (e->stream) {
+                read_rest(e);
                 finish_when_done(e);
                 return;
         }
@@ -317,10 +292,12 @@ static void on_child(void *userdata, int wait_status)
 static struct spawn_plan plan_of(const struct exec *e)
 {
         return (struct spawn_plan){.argv = e->argv,
+                                   .program = e->login ? e->account.shell : NULL,
                                    .environment = e->environment,
                                    .account = &e->account,
                                    .cwd = e->cwd,
-                                   .nofile = e->agent->nofile};
+                                   .nofile = e->agent->nofile,
+                                   .terminal = e->slave >= 0};
 }
 
 static void on_status(void *userdata, uint32_t events)
@@ -348,8 +325,13 @@ static void on_status(void *userdata, uint32_t events)
         stream_reply(e->stream, varlink_reply_new(reply, true));
         for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++) {
                 struct output *o = &e->outputs[i];
-                o->source = loop_add_fd(e->agent->loop, o->fd, EPOLLIN | EPOLLET, on_output, o);
+
+                if (o->fd >= 0)
+                        o->source = loop_add_fd(e->agent->loop, o->fd, EPOLLIN | EPOLLET, on_output, o);
+                else
+                        stream_eof(e->stream, o->channel); /* a terminal has only one */
         }
+        read_rest(e);
 }
 
 static int open_pipe(int *ret_read, int *ret_write, struct error *err)
@@ -364,26 +346,66 @@ static int open_pipe(int *ret_read, int *ret_write, struct error *err)
         return 0;
 }
 
-static int start(struct exec *e, struct error *err)
+static int open_pipes(struct exec *e, int *ret_in, int *ret_out, int *ret_errors, struct error *err)
 {
-        struct spawn_plan plan = plan_of(e);
-        autoclose int in = -1, out = -1, errors = -1;
+        int in;
 
-        if (open_pipe(&in, &e->stdin_fd, err) < 0 || open_pipe(&e->outputs[0].fd, &out, err) < 0 ||
-            open_pipe(&e->outputs[1].fd, &errors, err) < 0)
+        if (open_pipe(ret_in, &in, err) < 0)
                 return -1;
-        fcntl(e->stdin_fd, F_SETFL, O_NONBLOCK);
+        fcntl(in, F_SETFL, O_NONBLOCK);
+        input_open(&e->input, e->agent->loop, e->stream, in, -1);
+        if (open_pipe(&e->outputs[0].fd, ret_out, err) < 0 || open_pipe(&e->outputs[1].fd, ret_errors, err) < 0)
+                return -1;
         fcntl(e->outputs[0].fd, F_SETFL, O_NONBLOCK);
         fcntl(e->outputs[1].fd, F_SETFL, O_NONBLOCK);
-        plan.fds[0] = in;
-        plan.fds[1] = out;
-        plan.fds[2] = errors;
+        return 0;
+}
+
+/* The master is there twice, because each of its directions is watched and closed like a pipe. */
+static int open_terminal(struct exec *e, struct terminal_size size, struct error *err)
+{
+        int in;
+
+        if (pty_open(e->account.uid, size, &e->outputs[0].fd, &e->slave, err) < 0)
+                return -1;
+        in = fcntl(e->outputs[0].fd, F_DUPFD_CLOEXEC, 0);
+        if (in < 0)
+                return error_errno(err, errno, "cannot open the terminal in the VM");
+        input_open(&e->input, e->agent->loop, e->stream, in, e->slave);
+        return 0;
+}
+
+static int start(struct exec *e, const struct request *request, struct error *err)
+{
+        autoclose int in = -1, out = -1, errors = -1; /* of pipes */
+        struct spawn_plan plan;
+
+        if (request->exec.terminal ? open_terminal(e, request->exec.size, err) < 0 : open_pipes(e, &in, &out, &errors, err) < 0)
+                return -1;
+        plan = plan_of(e);
+        plan.fds[0] = plan.terminal ? e->slave : in;
+        plan.fds[1] = plan.terminal ? e->slave : out;
+        plan.fds[2] = plan.terminal ? e->slave : errors;
         if (spawn(&plan, &e->pid, &e->status_fd, err) < 0)
                 return -1;
         e->child = loop_add_child(e->agent->loop, e->pid, on_child, e);
         e->status_source = loop_add_fd(e->agent->loop, e->status_fd, EPOLLIN, on_status, e);
-        e->stdin_source = loop_add_fd(e->agent->loop, e->stdin_fd, EPOLLOUT | EPOLLET, on_stdin, e);
         return 0;
+}
+
+/* What the account, which is found, and the request make of it. */
+static void prepare(struct exec *e, struct request *request)
+{
+        const char *shell = strrchr(e->account.shell, '/');
+
+        e->argv = take_ptr(request->exec.argv);
+        e->login = request->exec.login;
+        if (e->login) /* the dash is how login(1) says so */
+                strv_addf(&e->argv, "-%s", shell ? shell + 1 : e->account.shell);
+        e->cwd = take_ptr(request->exec.cwd);
+        e->environment = account_environment(&e->account, LOCALE_FILE, request->exec.environment);
+        if (request->exec.terminal && !environment_get(e->environment, "TERM"))
+                strv_addf(&e->environment, "TERM=%s", request->exec.terminal);
 }
 
 void exec_start(struct agent *agent, struct stream *stream, struct request *request)
@@ -396,7 +418,8 @@ void exec_start(struct agent *agent, struct stream *stream, struct request *requ
         agent->n_running++;
         e->agent = agent;
         e->stream = stream;
-        e->status_fd = e->stdin_fd = -1;
+        e->status_fd = e->slave = -1;
+        e->input = (struct input)INPUT_INIT;
         for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++)
                 e->outputs[i] =
                         (struct output){.pump.fn = on_output_turn, .exec = e, .channel = (uint8_t)(CHANNEL_STDOUT + i), .fd = -1};
@@ -405,9 +428,7 @@ void exec_start(struct agent *agent, struct stream *stream, struct request *requ
                 exec_fail(e, &err);
                 return;
         }
-        e->argv = take_ptr(request->exec.argv);
-        e->cwd = take_ptr(request->exec.cwd);
-        e->environment = account_environment(&e->account, LOCALE_FILE, request->exec.environment);
-        if (start(e, &err) < 0)
+        prepare(e, request);
+        if (start(e, request, &err) < 0)
                 exec_fail(e, &err);
 }

@@ -2,7 +2,7 @@
 /*
  * One command and its stream.  Replies: {"pid"} once it runs, its output as data, {"exited"} or {"signaled"} when it is reaped
  * and both outputs are at their end; or an error.  When the stream goes away first, the command's process group gets SIGHUP, and
- * SIGKILL when something of it is left after EXEC_KILL_AFTER_MS.
+ * SIGKILL when something of it is left after EXEC_KILL_AFTER_MS; a terminal is hung up.
  */
 #pragma once
 

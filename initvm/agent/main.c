@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Three pipes, a pidfd, a timer and the status for each command, what waits at the listeners, and some for ourselves. */
+/* For each command three pipes, a pidfd, a timer and the status, or the three of a terminal, a pidfd, two timers and the status;
+ * what waits at the listeners, and some for ourselves. */
 #define NOFILE_NEEDED (STREAMS_MAX * 8 + LISTENERS_MAX * (LISTEN_WAITING_MAX + 2) + 64)
 
 static void usage(FILE *f)

@@ -30,15 +30,53 @@ static int check_environment(char *const *environment, struct error *err)
         return 0;
 }
 
+/* Reads the size, and the name where there is one to be read. */
+static int read_size(struct json_object *o, const char **ret_name, struct terminal_size *ret, struct error *err)
+{
+        uint64_t rows = 0, columns = 0;
+        const struct json_field fields[] = {
+                {"rows", JSON_FIELD_U64, JSON_REQUIRED, &rows},
+                {"columns", JSON_FIELD_U64, JSON_REQUIRED, &columns},
+                {"name", JSON_FIELD_STRING, JSON_REQUIRED, ret_name},
+        };
+
+        if (json_read(o, fields, ret_name ? ARRAY_SIZE(fields) : ARRAY_SIZE(fields) - 1, err) < 0)
+                return -1;
+        if (rows > UINT16_MAX || columns > UINT16_MAX)
+                return error_set(err, ERR_INVALID, "'rows' and 'columns' must not be above %d", UINT16_MAX);
+        *ret = (struct terminal_size){.rows = (uint16_t)rows, .columns = (uint16_t)columns};
+        return 0;
+}
+
+static int read_terminal(struct json_object *terminal, struct request *r, struct error *err)
+{
+        const char *name = NULL;
+
+        if (read_size(terminal, &name, &r->exec.size, err) < 0)
+                return error_prefix(err, "'terminal'");
+        if (!*name)
+                return error_set(err, ERR_INVALID, "'terminal' must have a name, as TERM has it");
+        r->exec.terminal = xstrdup(name);
+        return 0;
+}
+
+static int check_argv(const struct request *r, struct error *err)
+{
+        if (r->exec.login && r->exec.argv[0])
+                return error_set(err, ERR_INVALID, "'argv' must be empty with 'login'");
+        if (!r->exec.login && (!r->exec.argv[0] || !r->exec.argv[0][0]))
+                return error_set(err, ERR_INVALID, "'argv' must begin with a command");
+        return 0;
+}
+
 static int read_exec(struct json_object *parameters, struct request *r, struct error *err)
 {
-        struct json_object *argv = NULL, *environment = NULL;
+        struct json_object *argv = NULL, *environment = NULL, *terminal = NULL;
         const char *cwd = NULL, *user = NULL;
         const struct json_field fields[] = {
-                {"argv", JSON_FIELD_STRINGS, JSON_REQUIRED, &argv},
-                {"cwd", JSON_FIELD_STRING, 0, &cwd},
-                {"environment", JSON_FIELD_STRINGS, 0, &environment},
-                {"user", JSON_FIELD_STRING, 0, &user},
+                {"argv", JSON_FIELD_STRINGS, JSON_REQUIRED, &argv},   {"cwd", JSON_FIELD_STRING, 0, &cwd},
+                {"environment", JSON_FIELD_STRINGS, 0, &environment}, {"user", JSON_FIELD_STRING, 0, &user},
+                {"terminal", JSON_FIELD_OBJECT, 0, &terminal},        {"login", JSON_FIELD_BOOL, 0, &r->exec.login},
         };
 
         if (json_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
@@ -50,11 +88,11 @@ static int read_exec(struct json_object *parameters, struct request *r, struct e
         if (cwd && cwd[0] != '/')
                 return error_set(err, ERR_INVALID, "'cwd' must be an absolute path, not '%s'", cwd);
         r->exec.argv = strings_new(argv);
-        if (!r->exec.argv[0] || !r->exec.argv[0][0])
-                return error_set(err, ERR_INVALID, "'argv' must begin with a command");
         r->exec.environment = environment ? strings_new(environment) : NULL;
         r->exec.cwd = cwd ? xstrdup(cwd) : NULL;
         r->exec.user = user ? xstrdup(user) : NULL;
+        if (check_argv(r, err) < 0 || (terminal && read_terminal(terminal, r, err) < 0))
+                return -1;
         return check_environment(r->exec.environment, err);
 }
 
@@ -161,18 +199,26 @@ void request_done(struct request *r)
         strv_free(r->exec.environment);
         free(r->exec.cwd);
         free(r->exec.user);
+        free(r->exec.terminal);
         *r = (struct request){0};
 }
 
-int request_read_signal(struct json_object *message, int *ret_signo, struct error *err)
+int request_read_message(struct json_object *message, struct request_message *ret, struct error *err)
 {
         uint64_t signo = 0;
-        const struct json_field fields[] = {{"signal", JSON_FIELD_U64, JSON_REQUIRED, &signo}};
+        struct json_object *resize = NULL;
+        struct request_message m = {0};
+        const struct json_field fields[] = {{"signal", JSON_FIELD_U64, 0, &signo}, {"resize", JSON_FIELD_OBJECT, 0, &resize}};
 
         if (json_read(message, fields, ARRAY_SIZE(fields), err) < 0)
                 return -1;
-        if (signo < 1 || signo >= NSIG)
+        if (resize && json_get(message, "signal"))
+                return error_set(err, ERR_INVALID, "'signal' and 'resize' must not come together");
+        if (resize && read_size(resize, NULL, &m.size, err) < 0)
+                return error_prefix(err, "'resize'");
+        if (!resize && (signo < 1 || signo >= NSIG))
                 return error_set(err, ERR_INVALID, "'signal' must be the number of a signal");
-        *ret_signo = (int)signo;
+        m.signo = (int)signo;
+        *ret = m;
         return 0;
 }

@@ -8,20 +8,30 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What execve(2) would refuse is refused there; these bound what we keep in lists. */
 #define EXEC_ARGUMENTS_MAX   8192
 #define EXEC_ENVIRONMENT_MAX 1024
+
+/* Size of a terminal as of TIOCSWINSZ, ioctl_tty(2); 0 where it is not known. */
+struct terminal_size {
+        uint16_t rows;
+        uint16_t columns;
+};
 
 enum request_kind { REQUEST_ACCEPT, REQUEST_CONNECT, REQUEST_EXEC, REQUEST_GET_INFO, REQUEST_LISTEN, REQUEST_SHUTDOWN };
 
 struct request {
         enum request_kind kind;
         struct {
-                char **argv;        /* at least one, the first not empty */
+                char **argv;        /* at least one, the first not empty; none at all with `login` */
+                bool login;         /* the user's login shell */
                 char **environment; /* "NAME=value" each; NULL when there is none */
                 char *cwd;          /* absolute; NULL: the user's home */
                 char *user;         /* NULL: the agent's */
+                char *terminal;     /* for TERM, not empty; NULL: pipes, no terminal */
+                struct terminal_size size;
         } exec;
         struct {
                 const char *mode; /* "poweroff" or "reboot": the systemctl(1) verb */
@@ -35,5 +45,9 @@ struct request {
 int request_read(const void *call, size_t n, struct request *ret, struct error *err);
 void request_done(struct request *request);
 
-/* Reads what the host may say while a command runs: {"signal": N}. */
-int request_read_signal(struct json_object *message, int *ret_signo, struct error *err);
+/* What the host may say while a command runs: {"signal": N} or {"resize": {"rows": N, "columns": N}}. */
+struct request_message {
+        int signo; /* 0: the size is meant */
+        struct terminal_size size;
+};
+int request_read_message(struct json_object *message, struct request_message *ret, struct error *err);

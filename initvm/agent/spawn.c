@@ -9,8 +9,14 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static const char *program_of(const struct spawn_plan *plan)
+{
+        return plan->program ? plan->program : plan->argv[0];
+}
 
 static void reset_signals(void)
 {
@@ -42,7 +48,7 @@ static int set_up(const struct spawn_plan *plan)
         for (int fd = 0; fd < 3; fd++)
                 if (dup2(plan->fds[fd], fd) < 0)
                         return -1;
-        return 0;
+        return plan->terminal ? ioctl(STDIN_FILENO, TIOCSCTTY, 0) : 0;
 }
 
 /* As an ordinary user one can only stay what one is. */
@@ -84,7 +90,7 @@ static bool is_absent(int errnum)
  * executed counts only when nothing further on can be. */
 static enum spawn_stage search_and_exec(const struct spawn_plan *plan)
 {
-        const char *name = plan->argv[0], *path = environment_get(plan->environment, "PATH");
+        const char *name = program_of(plan), *path = environment_get(plan->environment, "PATH");
         enum spawn_stage stage = SPAWN_EXEC;
         int errnum = ENOENT;
 
@@ -135,7 +141,7 @@ int spawn(const struct spawn_plan *plan, pid_t *ret_pid, int *ret_status, struct
         pid_t pid;
 
         if (pipe2(fds, O_CLOEXEC) < 0)
-                return error_errno(err, errno, "cannot start '%s'", plan->argv[0]);
+                return error_errno(err, errno, "cannot start '%s'", program_of(plan));
         /* No signal may meet the child before it has reset them. */
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, &saved);
@@ -147,7 +153,7 @@ int spawn(const struct spawn_plan *plan, pid_t *ret_pid, int *ret_status, struct
         close(fds[1]);
         if (pid < 0) {
                 close(fds[0]);
-                return error_errno(err, errnum, "cannot start '%s'", plan->argv[0]);
+                return error_errno(err, errnum, "cannot start '%s'", program_of(plan));
         }
         *ret_pid = pid;
         *ret_status = fds[0];
@@ -156,7 +162,7 @@ int spawn(const struct spawn_plan *plan, pid_t *ret_pid, int *ret_status, struct
 
 static int exec_error(int errnum, const struct spawn_plan *plan, struct error *err)
 {
-        const char *name = plan->argv[0], *path = environment_get(plan->environment, "PATH");
+        const char *name = program_of(plan), *path = environment_get(plan->environment, "PATH");
 
         if (is_absent(errnum) && strchr(name, '/'))
                 return error_set(err, ERR_NO_COMMAND, "there is no '%s' in the VM", name);
@@ -177,7 +183,7 @@ static int exec_error(int errnum, const struct spawn_plan *plan, struct error *e
 
 int spawn_failure_error(const struct spawn_failure *failure, const struct spawn_plan *plan, struct error *err)
 {
-        const char *name = plan->argv[0];
+        const char *name = program_of(plan);
 
         switch (failure->stage) {
         case SPAWN_USER:

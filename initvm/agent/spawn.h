@@ -5,16 +5,19 @@
 #include "agent/account.h"
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
 struct spawn_plan {
         char *const *argv;
-        char *const *environment; /* argv[0] is searched in its PATH, as this user */
+        const char *program; /* NULL: argv[0]. Without a slash it is searched in the environment's PATH, as this user */
+        char *const *environment;
         const struct account *account;
         const char *cwd;      /* NULL: the user's home, and / where that cannot be entered */
         struct rlimit nofile; /* RLIMIT_NOFILE of the command */
         int fds[3];           /* its stdin, stdout, stderr; close-on-exec, and none of them below 3 */
+        bool terminal;        /* its stdin is one, and becomes the controlling terminal of its session */
 };
 
 enum spawn_stage { SPAWN_SETUP, SPAWN_USER, SPAWN_CWD, SPAWN_EXEC, SPAWN_DIRECTORY, SPAWN_INTERPRETER };

@@ -14,13 +14,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_exec(const struct request *r)
 {
-        if (!r->exec.argv || !r->exec.argv[0] || !r->exec.argv[0][0] || strv_length(r->exec.argv) > EXEC_ARGUMENTS_MAX)
+        bool command = r->exec.argv && r->exec.argv[0] && r->exec.argv[0][0];
+
+        if (command == r->exec.login || (r->exec.login && r->exec.argv[0]) || strv_length(r->exec.argv) > EXEC_ARGUMENTS_MAX)
                 abort();
         if (strv_length(r->exec.environment) > EXEC_ENVIRONMENT_MAX || (r->exec.cwd && r->exec.cwd[0] != '/'))
                 abort();
         for (char **e = r->exec.environment; e && *e; e++)
                 if (!strchr(*e, '=') || **e == '=')
                         abort();
+        if (r->exec.terminal ? !r->exec.terminal[0] : r->exec.size.rows || r->exec.size.columns)
+                abort();
 }
 
 static void check_address(const struct request *r)
@@ -35,12 +39,14 @@ static void check_address(const struct request *r)
                 abort();
 }
 
-static void check_signal(const uint8_t *data, size_t size)
+static void check_message(const uint8_t *data, size_t size)
 {
         autojson struct json_object *message = json_parse((const char *)data, size, NULL);
-        int signo = 0;
+        struct request_message m;
 
-        if (message && request_read_signal(message, &signo, NULL) == 0 && (signo < 1 || signo > 64))
+        if (!message || request_read_message(message, &m, NULL) < 0)
+                return;
+        if (m.signo < 0 || m.signo > 64 || (m.signo && (m.size.rows || m.size.columns)))
                 abort();
 }
 
@@ -49,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct error err = ERROR_INIT;
         struct request r;
 
-        check_signal(data, size);
+        check_message(data, size);
         if (request_read(data, size, &r, &err) < 0) {
                 if (err.code == ERR_NONE || !err.message[0])
                         abort();
