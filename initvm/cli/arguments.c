@@ -146,7 +146,7 @@ static int parse_letters(struct parser *p, const char *word)
 }
 
 int arguments_parse(struct arguments *a, char *const *argv, const struct option_spec *common, const struct option_spec *own,
-                    bool stop_at_operand, size_t *ret_used, struct error *err)
+                    enum arguments_end end, size_t *ret_used, struct error *err)
 {
         struct parser p = {.result = a, .argv = argv, .tables = {common, own}, .err = err};
         bool options = true;
@@ -158,14 +158,14 @@ int arguments_parse(struct arguments *a, char *const *argv, const struct option_
                         p.at++;
                         if (streq(word, "--")) {
                                 options = false;
-                                if (stop_at_operand)
+                                if (end != ARGUMENTS_ALL)
                                         break;
                         } else if ((word[1] == '-' ? parse_long(&p, word + 2) : parse_letters(&p, word + 1)) < 0) {
                                 return -1;
                         }
                         continue;
                 }
-                if (stop_at_operand)
+                if (end == ARGUMENTS_TO_OPERAND)
                         break;
                 strv_add(&a->operands, word);
                 p.at++;

@@ -44,10 +44,17 @@ struct arguments {
 #define OPTION_SIZE_MIN    (1u << 20)
 #define OPTION_SECONDS_MAX (24u * 3600) /* the daemon's limit as well */
 
-/* Parses argv (NULL-terminated, without a program name) by two tables (either may be NULL). With stop_at_operand it ends in front
- * of the first operand and leaves that in argv; *ret_used counts what was consumed. ERR_INVALID names the option. */
+/* How far a command line is looked at. */
+enum arguments_end {
+        ARGUMENTS_ALL,        /* to its end; behind "--" are only operands */
+        ARGUMENTS_TO_OPERAND, /* to the first operand, with a "--" in front of it */
+        ARGUMENTS_TO_DASHES,  /* to the first "--", which is taken */
+};
+
+/* Parses argv (NULL-terminated, without a program name) by two tables (either may be NULL). *ret_used counts what was consumed,
+ * the rest is left in argv. ERR_INVALID names the option. */
 int arguments_parse(struct arguments *a, char *const *argv, const struct option_spec *common, const struct option_spec *own,
-                    bool stop_at_operand, size_t *ret_used, struct error *err);
+                    enum arguments_end end, size_t *ret_used, struct error *err);
 void arguments_done(struct arguments *a);
 
 /* Look-ups by name: the last one given counts. */

@@ -81,16 +81,11 @@ static void on_input_ended(void *userdata)
 static void on_signal(void *userdata, int signo)
 {
         struct attach *a = userdata;
-        struct error ignored = ERROR_INIT;
 
-        if (signo != SIGTSTP) {
+        if (signo == SIGTSTP)
+                terminal_suspend();
+        else
                 session_quit(&a->session, 128 + signo);
-                return;
-        }
-        terminal_restore();
-        raise(SIGSTOP);
-        if (a->terminal)
-                terminal_raw(STDIN_FILENO, &ignored); /* it was one: at worst it stays as it is */
 }
 
 static const struct session_events events = {

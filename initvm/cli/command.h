@@ -11,9 +11,10 @@
 enum command_group { GROUP_MACHINE, GROUP_INSIDE, GROUP_ITSELF, _GROUP_MAX };
 
 enum command_flags {
-        COMMAND_VM = 1,          /* works on one VM: takes -n, and checks the name */
-        COMMAND_VM_OPERAND = 2,  /* the VM may also be named by an operand */
-        COMMAND_VERBATIM = 4,    /* everything from the first operand on is passed on as it is */
+        COMMAND_VM = 1,         /* works on one VM: takes -n, and checks the name */
+        COMMAND_VM_OPERAND = 2, /* the VM may also be named by an operand */
+        COMMAND_VERBATIM = 4,   /* everything from the first operand on is passed on as it is; where the VM is an operand, what is
+                                   behind "--" */
         COMMAND_EXEC_STATUS = 8, /* passes on another program's exit status: own failures are 124 to 127 */
 };
 

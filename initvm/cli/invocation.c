@@ -59,6 +59,13 @@ static int choose_vm(struct invocation *inv, struct error *err)
         return 0;
 }
 
+static enum arguments_end how_far(const struct command *c)
+{
+        if (!(c->flags & COMMAND_VERBATIM))
+                return ARGUMENTS_ALL;
+        return c->flags & COMMAND_VM_OPERAND ? ARGUMENTS_TO_DASHES : ARGUMENTS_TO_OPERAND;
+}
+
 static int check_operands(const struct invocation *inv, struct error *err)
 {
         const struct command *c = inv->command;
@@ -66,6 +73,9 @@ static int check_operands(const struct invocation *inv, struct error *err)
 
         if (n < c->min_operands)
                 return error_set(err, ERR_INVALID, "something is missing behind '%s': %s", c->name, c->operands);
+        if (n > 0 && how_far(c) == ARGUMENTS_TO_DASHES)
+                return error_set(err, ERR_INVALID, "'%s' is one word too many for '%s': a command for the VM goes behind '--'",
+                                 inv->operands[0], c->name);
         if (n > c->max_operands && !(c->flags & COMMAND_VERBATIM))
                 return error_set(err, ERR_INVALID, "'%s' is one word too many for '%s'", inv->operands[c->max_operands], c->name);
         return 0;
@@ -74,10 +84,10 @@ static int check_operands(const struct invocation *inv, struct error *err)
 int invocation_parse(struct invocation *inv, char *const *argv, struct error *err)
 {
         size_t used = 0;
-        bool verbatim;
+        enum arguments_end end;
 
         *inv = (struct invocation){.operands = no_operands};
-        if (arguments_parse(&inv->arguments, argv, common_options, program_options, true, &used, err) < 0)
+        if (arguments_parse(&inv->arguments, argv, common_options, program_options, ARGUMENTS_TO_OPERAND, &used, err) < 0)
                 return -1;
         argv += used;
         if (arguments_flag(&inv->arguments, "version")) {
@@ -94,21 +104,23 @@ int invocation_parse(struct invocation *inv, char *const *argv, struct error *er
                         become_help(inv);
                 return 0;
         }
-        verbatim = inv->command->flags & COMMAND_VERBATIM;
-        if (arguments_parse(&inv->arguments, argv, common_options, inv->command->options, verbatim, &used, err) < 0)
+        end = how_far(inv->command);
+        if (arguments_parse(&inv->arguments, argv, common_options, inv->command->options, end, &used, err) < 0)
                 return -1;
         if (arguments_flag(&inv->arguments, "help")) {
                 become_help(inv);
                 return 0;
         }
-        if (verbatim)
+        if (end == ARGUMENTS_TO_OPERAND)
                 inv->operands = argv + used;
         else if (inv->arguments.operands)
                 inv->operands = inv->arguments.operands;
         inv->json = arguments_flag(&inv->arguments, "json");
-        if (choose_vm(inv, err) < 0)
+        if (choose_vm(inv, err) < 0 || check_operands(inv, err) < 0)
                 return -1;
-        return check_operands(inv, err);
+        if (end == ARGUMENTS_TO_DASHES)
+                inv->operands = argv + used;
+        return 0;
 }
 
 void invocation_done(struct invocation *inv)

@@ -92,3 +92,14 @@ int terminal_raw(int fd, struct error *err)
         }
         return 0;
 }
+
+void terminal_suspend(void)
+{
+        struct error ignored = ERROR_INIT;
+        bool raw = state.raw;
+
+        terminal_restore();
+        raise(SIGSTOP);
+        if (raw)
+                terminal_raw(state.fd, &ignored); /* it was one: at worst it stays as it is */
+}

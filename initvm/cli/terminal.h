@@ -26,3 +26,6 @@ unsigned terminal_width(int fd);
  * One terminal at a time. */
 int terminal_raw(int fd, struct error *err);
 void terminal_restore(void);
+
+/* For SIGTSTP: stops the program with the terminal restored; raw again when it goes on, if it was. */
+void terminal_suspend(void);

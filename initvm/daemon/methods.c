@@ -165,8 +165,9 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
 {
         struct daemon *d = userdata;
         const char *name, *cwd = NULL, *user = NULL;
-        struct json_object *argv, *environment = NULL;
+        struct json_object *argv, *environment = NULL, *terminal = NULL;
         struct json_object *forwarded;
+        bool login = false;
         struct vm *vm;
         const struct json_field fields[] = {
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
@@ -174,6 +175,8 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
                 {"cwd", JSON_FIELD_STRING, 0, &cwd},
                 {"environment", JSON_FIELD_STRINGS, 0, &environment},
                 {"user", JSON_FIELD_STRING, 0, &user},
+                {"terminal", JSON_FIELD_OBJECT, 0, &terminal},
+                {"login", JSON_FIELD_BOOL, 0, &login},
         };
 
         if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
@@ -186,6 +189,9 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
         json_add_string(forwarded, "cwd", cwd);
         json_add(forwarded, "environment", json_object_get(environment));
         json_add_string(forwarded, "user", user);
+        json_add(forwarded, "terminal", json_object_get(terminal));
+        if (login)
+                json_add_bool(forwarded, "login", true);
         relay_start(d->loop, vm, call, "Exec", forwarded);
         return 0;
 }

@@ -8,6 +8,7 @@ As a program: terminal.py STEP... -- COMMAND ARG...
   eof            wait until the program ends
   status:N       the same, and its exit status must be N
   raw            wait until the terminal is in raw mode: keys typed before are interpreted, or dropped
+  cooked         wait until it no longer is
   restored       the terminal's settings must be what they were before
   signal:NAME    send the program a signal (INT, TERM, ...)
   size:ROWSxCOLS change the window's size
@@ -96,11 +97,11 @@ class Terminal:
         while data:
             data = data[os.write(self.master, data):]
 
-    def wait_raw(self, deadline=None):
+    def wait_raw(self, raw=True, deadline=None):
         until = time.monotonic() + (deadline or DEADLINE)
-        while termios.tcgetattr(self.slave)[3] & termios.ICANON:  # the kernel tells nobody when this changes
+        while raw == bool(termios.tcgetattr(self.slave)[3] & termios.ICANON):  # the kernel tells nobody when this changes
             if time.monotonic() > until or select.select([self.pidfd], [], [], 0.01)[0]:
-                raise Failed(f"{self.name} did not make its terminal raw")
+                raise Failed(f"{self.name} did not make its terminal {'raw' if raw else 'as it was'}")
 
     def resize(self, rows, cols):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
@@ -153,6 +154,8 @@ def step(terminal, what):
         terminal.send(codecs.escape_decode(argument.encode())[0])
     elif verb == "raw":
         terminal.wait_raw()
+    elif verb == "cooked":
+        terminal.wait_raw(False)
     elif verb == "eof":
         terminal.wait()
     elif verb == "status":

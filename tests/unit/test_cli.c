@@ -34,11 +34,12 @@ static const struct option_spec own[] = {
 };
 
 /* Splits the line at spaces and parses it; `*ret_words` keeps the words alive. */
-static int parse(const char *line, bool stop, struct arguments *a, char ***ret_words, size_t *ret_used, struct error *err)
+static int parse(const char *line, enum arguments_end end, struct arguments *a, char ***ret_words, size_t *ret_used,
+                 struct error *err)
 {
         *a = (struct arguments){0};
         *ret_words = strv_split(line, " ");
-        return arguments_parse(a, *ret_words, common, own, stop, ret_used, err);
+        return arguments_parse(a, *ret_words, common, own, end, ret_used, err);
 }
 
 static void test_options_accepted(void **state)
@@ -71,7 +72,7 @@ static void test_options_accepted(void **state)
                 autofree char *operands = NULL, *variables = NULL;
                 struct error err = ERROR_INIT;
                 struct arguments a;
-                int r = parse(cases[i].line, false, &a, &words, NULL, &err);
+                int r = parse(cases[i].line, ARGUMENTS_ALL, &a, &words, NULL, &err);
 
                 if (!cases[i].operands) {
                         assert_int_equal(r, -1);
@@ -124,7 +125,7 @@ static void test_options_refused(void **state)
                 struct error err = ERROR_INIT;
                 struct arguments a;
 
-                assert_int_equal(parse(cases[i].line, false, &a, &words, NULL, &err), -1);
+                assert_int_equal(parse(cases[i].line, ARGUMENTS_ALL, &a, &words, NULL, &err), -1);
                 assert_int_equal(err.code, ERR_INVALID);
                 if (!strstr(err.message, cases[i].says))
                         fail_msg("'%s': %s", cases[i].line, err.message);
@@ -146,7 +147,7 @@ static void test_options_stop_at_operand(void **state)
                 struct arguments a;
                 size_t used = 99;
 
-                assert_int_equal(parse(cases[i].line, true, &a, &words, &used, &err), 0);
+                assert_int_equal(parse(cases[i].line, ARGUMENTS_TO_OPERAND, &a, &words, &used, &err), 0);
                 assert_int_equal(used, cases[i].used);
                 assert_null(a.operands);
                 arguments_done(&a);
@@ -171,6 +172,11 @@ static void test_invocations(void **state)
                 {"exec -n a ls -l -n b", "exec", "a", "ls -l -n b"},
                 {"exec --cwd / -- ls --help", "exec", "default", "ls --help"},
                 {"exec -- --", "exec", "default", "--"},
+                {"shell", "shell", "default", ""},
+                {"shell a -u b", "shell", "a", ""},
+                {"shell -u b a -- ls -l -- x", "shell", "a", "ls -l -- x"},
+                {"shell --", "shell", "default", ""},
+                {"-n a shell -- a", "shell", "a", "a"},
                 {"create --help", "help", NULL, "create"},
                 {"--help", "help", NULL, ""},
                 {"-h create --wrong", "help", NULL, "create"},
@@ -211,6 +217,9 @@ static void test_invocations_refused(void **state)
                 {"-n .. destroy", "'..' cannot be a VM's name"},
                 {"exec", "something is missing behind 'exec'"},
                 {"exec --", "something is missing behind 'exec'"},
+                {"shell a ls", "'ls' is one word too many for 'shell': a command for the VM goes behind '--'"},
+                {"shell -n a b", "two VMs are named"},
+                {"shell --tty", "'--tty' is not an option here"},
                 {"daemon", "something is missing behind 'daemon'"},
                 {"list a", "'a' is one word too many"},
                 {"start --size 3G", "'--size' is not an option here"},
