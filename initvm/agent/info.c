@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/util.h"
+#include "wire/agent_version.h"
 
 #include <string.h>
 #include <sys/utsname.h>

@@ -4,10 +4,6 @@
 
 #include "base/json.h"
 
-/* The protocol versions this agent speaks (the frames, the sync, the methods). */
-#define AGENT_PROTOCOL_MIN 1
-#define AGENT_PROTOCOL_MAX 1
-
 extern const char agent_version[];
 
 /* Read afresh each time: the host name may have been set since. Owned. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* initvm-agent: runs commands in the guest for the host, over a virtio-serial port. See initvm-agent(8). */
+/* initvm-agent: runs commands in the guest for the host, over a virtio-serial port or SSH. See initvm-agent(8). */
 #include "agent/agent.h"
 #include "agent/info.h"
 #include "agent/listen.h"
@@ -7,6 +7,7 @@
 #include "agent/port.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "wire/agent_version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,11 +24,12 @@
 
 static void usage(FILE *f)
 {
-        fprintf(f, "usage: initvm-agent [--port PORT]\n"
+        fprintf(f, "usage: initvm-agent [--port PORT | --stdio]\n"
                    "\n"
                    "Runs commands in the guest for the host.\n"
                    "\n"
                    "  --port PORT  character device, unix socket or fd:N (default: " PORT_DEFAULT ")\n"
+                   "  --stdio      serve standard input and output, until the input ends\n"
                    "  --version    print the version\n"
                    "  --help       print this\n");
 }
@@ -121,11 +123,12 @@ int main(int argc, char **argv)
 {
         static const struct option options[] = {
                 {"port", required_argument, NULL, 'p'},
+                {"stdio", no_argument, NULL, 's'},
                 {"version", no_argument, NULL, 'v'},
                 {"help", no_argument, NULL, 'h'},
                 {0},
         };
-        const char *spec = PORT_DEFAULT;
+        const char *spec = PORT_DEFAULT; /* NULL: standard input and output */
         struct error err = ERROR_INIT;
         struct port port = PORT_INIT;
         int c, status;
@@ -135,8 +138,11 @@ int main(int argc, char **argv)
                 case 'p':
                         spec = optarg;
                         break;
+                case 's':
+                        spec = NULL;
+                        break;
                 case 'v':
-                        printf("initvm-agent %s\n", agent_version);
+                        puts(agent_version_line(agent_version));
                         return 0;
                 case 'h':
                         usage(stdout);
@@ -149,7 +155,7 @@ int main(int argc, char **argv)
                 usage(stderr);
                 return 2;
         }
-        if (fill_standard_fds() < 0 || port_open(&port, spec, &err) < 0) {
+        if (fill_standard_fds() < 0 || (spec ? port_open(&port, spec, &err) : port_open_stdio(&port, &err)) < 0) {
                 log_error("%s", err.code ? err.message : "cannot open '/dev/null'");
                 return error_exit_status(err.code ? err.code : ERR_FAILED);
         }

@@ -34,6 +34,7 @@ struct mux {
         const struct mux_handler *handler;
         void *userdata;
         struct loop_source *source;
+        struct loop_source *out_source; /* when the port is written elsewhere than it is read */
         struct frame_decoder decoder;
         struct buf out;
         bool readable; /* the port may have more for us: no edge will say so again */
@@ -309,6 +310,7 @@ static void port_ended(struct mux *mux)
 {
         mux->ended = true;
         loop_source_free(take_ptr(mux->source));
+        loop_source_free(take_ptr(mux->out_source));
         lose_all_streams(mux);
         mux->handler->ended(mux->userdata);
 }
@@ -397,6 +399,8 @@ struct mux *mux_new(struct loop *loop, struct port *port, const struct mux_handl
         TAILQ_INIT(&mux->pumps);
         frame_decoder_init(&mux->decoder, true);
         mux->source = loop_add_fd(loop, port->fd, EPOLLIN | EPOLLOUT | EPOLLET, on_port, mux);
+        if (port->out != port->fd)
+                mux->out_source = loop_add_fd(loop, port->out, EPOLLOUT | EPOLLET, on_port, mux);
         frame_write_sync(&mux->out, SYNC_PLEASE, no_nonce, true);
         return mux;
 }
@@ -412,6 +416,7 @@ void mux_free(struct mux *mux)
                 return;
         lose_all_streams(mux);
         loop_source_free(mux->source);
+        loop_source_free(mux->out_source);
         frame_decoder_done(&mux->decoder);
         buf_done(&mux->out);
         free(mux);

@@ -74,14 +74,45 @@ int port_open(struct port *port, const char *spec, struct error *err)
         if (!S_ISCHR(st.st_mode) && !S_ISSOCK(st.st_mode))
                 return error_set(err, ERR_INVALID, "'%s' is neither a character device nor a socket", spec);
         port->device = S_ISCHR(st.st_mode);
-        port->fd = take_fd(&fd);
+        port->fd = port->out = take_fd(&fd);
         return 0;
+}
+
+/* A copy of a standard fd, out of the way of commands, non-blocking; /dev/null is in its place then. */
+static int take_standard(int standard, const char *name, struct error *err)
+{
+        autoclose int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        autoclose int fd = fcntl(standard, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return error_errno(err, errno, "cannot use the standard %s", name);
+        if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+                return error_set(err, ERR_INVALID,
+                                 "the standard %s is neither a pipe nor a socket; --stdio is for a program that "
+                                 "carries the bytes, such as an SSH server",
+                                 name);
+        if (null_fd < 0 || fd_set_nonblock(fd, true) < 0 || dup2(null_fd, standard) < 0)
+                return error_errno(err, errno, "cannot use the standard %s", name);
+        return take_fd(&fd);
+}
+
+int port_open_stdio(struct port *port, struct error *err)
+{
+        port->device = false;
+        port->fd = take_standard(STDIN_FILENO, "input", err);
+        if (port->fd < 0)
+                return -1;
+        port->out = take_standard(STDOUT_FILENO, "output", err);
+        return port->out < 0 ? -1 : 0;
 }
 
 void port_done(struct port *port)
 {
+        if (port->out != port->fd)
+                cleanup_close(&port->out);
         cleanup_close(&port->fd);
-        port->fd = -1;
+        port->fd = port->out = -1;
 }
 
 ssize_t port_read(struct port *port, void *data, size_t n)
@@ -103,7 +134,7 @@ ssize_t port_write(struct port *port, const void *data, size_t n)
         ssize_t r;
 
         do
-                r = write(port->fd, data, n);
+                r = write(port->out, data, n);
         while (r < 0 && errno == EINTR);
         if (r >= 0)
                 return r;

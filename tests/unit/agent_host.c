@@ -31,9 +31,20 @@ char *host_agent_path(void)
         return xasprintf("%s/initvm-agent", bin ? bin : "build/bin");
 }
 
-struct host *host_start(char *const *environment)
+struct host *host_attach(int owned_fd)
 {
         struct host *h = xcalloc(1, sizeof(*h));
+
+        fd_set_nonblock(owned_fd, true);
+        h->fd = owned_fd;
+        h->next_id = 1;
+        frame_decoder_init(&h->decoder, true);
+        return h;
+}
+
+struct host *host_start(char *const *environment)
+{
+        struct host *h;
         autofree char *path = host_agent_path();
         char *const argv[] = {path, (char *)"--port", (char *)"fd:3", NULL};
         int pair[2];
@@ -43,13 +54,10 @@ struct host *host_start(char *const *environment)
         const struct process_fd fds[] = {{.from = pair[1], .to = 3}, {.from = STDERR_FILENO, .to = STDERR_FILENO}};
         const struct process_options options = {
                 .fds = fds, .n_fds = ARRAY_SIZE(fds), .environment = environment, .death_signal = SIGKILL};
+        h = host_attach(pair[0]);
         if (process_spawn(argv, &options, &h->pid, &err) < 0)
                 fail_msg("%s (build it, or set INITVM_AGENT)", err.message);
         close(pair[1]);
-        fd_set_nonblock(pair[0], true);
-        h->fd = pair[0];
-        h->next_id = 1;
-        frame_decoder_init(&h->decoder, true);
         return h;
 }
 
@@ -77,12 +85,8 @@ static void forget_runs(struct host *h)
         h->n_runs = 0;
 }
 
-int host_wait_exit(struct host *h)
+void host_detach(struct host *h)
 {
-        int status;
-
-        assert_true(process_ends(h->pid, HOST_DEADLINE_MS));
-        assert_int_equal(waitpid(h->pid, &status, 0), h->pid);
         if (h->fd >= 0)
                 close(h->fd);
         forget_runs(h);
@@ -90,6 +94,15 @@ int host_wait_exit(struct host *h)
         frame_decoder_done(&h->decoder);
         buf_done(&h->out);
         free(h);
+}
+
+int host_wait_exit(struct host *h)
+{
+        int status;
+
+        assert_true(process_ends(h->pid, HOST_DEADLINE_MS));
+        assert_int_equal(waitpid(h->pid, &status, 0), h->pid);
+        host_detach(h);
         return status;
 }
 

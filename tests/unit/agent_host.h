@@ -62,9 +62,11 @@ struct host {
 char *host_agent_path(void);
 
 struct host *host_start(char *const *environment);
-struct host *host_start_synced(void); /* and through the first sync */
-int host_wait_exit(struct host *h);   /* until the agent ends; its wait status */
-void host_stop(struct host *h);       /* closes the channel and waits for the agent's end: exit status 0 */
+struct host *host_start_synced(void);   /* and through the first sync */
+struct host *host_attach(int owned_fd); /* to an agent that somebody else runs */
+void host_detach(struct host *h);
+int host_wait_exit(struct host *h); /* until the agent ends; its wait status */
+void host_stop(struct host *h);     /* closes the channel and waits for the agent's end: exit status 0 */
 
 /* Sends what is queued and handles what comes, for ms or until done(userdata); false when the time passed first. */
 bool host_until(struct host *h, int ms, bool (*done)(void *userdata), void *userdata);

@@ -7,6 +7,7 @@
 #include "wire/varlink.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -486,6 +487,59 @@ static void test_ports(void **state)
         tree_remove(folder, NULL);
 }
 
+/* As an SSH server runs it: two fds, whose end is the agent's. Commands see nothing of them. */
+static void run_on_stdio(int in, int out, pid_t *ret_pid)
+{
+        autofree char *path = host_agent_path();
+        char *const argv[] = {path, (char *)"--stdio", NULL};
+        const struct process_fd fds[] = {{in, STDIN_FILENO}, {out, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
+        const struct process_options options = {.fds = fds, .n_fds = ARRAY_SIZE(fds), .death_signal = SIGKILL};
+
+        assert_return_code(process_spawn(argv, &options, ret_pid, NULL), 0);
+}
+
+static void test_stdio(void **state)
+{
+        int input[2], output[2], status;
+        struct host *h;
+        struct run *r;
+        pid_t pid;
+        (void)state;
+
+        assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, input), errno);
+        run_on_stdio(input[1], input[1], &pid);
+        close(input[1]);
+        h = host_attach(input[0]);
+        host_sync(h, true);
+        assert_alive(h);
+        r = host_exec(h, "readlink", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", NULL);
+        host_wait(h, r);
+        assert_null(strstr(run_text(r, CHANNEL_STDOUT), "socket:"));
+        host_detach(h);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+
+        /* Pipes: its greeting goes out on the one, the end comes in on the other. */
+        assert_return_code(pipe2(input, O_CLOEXEC), errno);
+        assert_return_code(pipe2(output, O_CLOEXEC), errno);
+        run_on_stdio(input[0], output[1], &pid);
+        close(input[0]);
+        close(output[1]);
+        h = host_attach(output[0]);
+        assert_true(host_until(h, HOST_DEADLINE_MS, has_please, h));
+        close(input[1]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        host_detach(h);
+
+        /* A file would never say that there is more. */
+        int file = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+        run_on_stdio(file, file, &pid);
+        close(file);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(WEXITSTATUS(status), 2);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -505,6 +559,7 @@ int main(void)
                 cmocka_unit_test(test_sigterm),
                 cmocka_unit_test(test_shutdown),
                 cmocka_unit_test(test_ports),
+                cmocka_unit_test(test_stdio),
         };
 
         return cmocka_run_group_tests_name("agent", tests, NULL, NULL);
