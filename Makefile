@@ -37,25 +37,28 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- what is built from what ---------------------------------------------------------------------------------------
 
-FOLDERS := base wire io provision daemon cli agent
+FOLDERS := base wire io provision daemon cli agent ssh
 ALL_SOURCES := $(foreach d,$(FOLDERS),$(sort $(wildcard initvm/$d/*.c)))
 MAIN_SOURCES := $(if $(ALL_SOURCES),$(shell grep -lE "^int main\>" $(ALL_SOURCES)))
 main_of = $(filter initvm/$1/%,$(MAIN_SOURCES))
 lib_sources = $(filter-out $(MAIN_SOURCES),$(filter initvm/$1/%,$(ALL_SOURCES)))
 
 # program = folder : archives, uppermost first.  The daemon takes the readers of images and preseeds out of provision/.
-PROGRAM_FOLDERS := cli daemon provision agent
+PROGRAM_FOLDERS := cli daemon provision agent ssh
 PROGRAM_cli := initvm
 PROGRAM_daemon := initvmd
 PROGRAM_provision := initvm-provision
 PROGRAM_agent := initvm-agent
+PROGRAM_ssh := initvm-ssh
 ARCHIVES_cli := cli io wire base
 ARCHIVES_daemon := daemon provision io wire base
 ARCHIVES_provision := provision io wire base
 ARCHIVES_agent := agent io wire base
+ARCHIVES_ssh := ssh io wire base
 PKGS_cli := json-c
 PKGS_daemon := libvirt libvirt-qemu json-c
 PKGS_provision := json-c
+PKGS_ssh := libssh json-c
 
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(sort $(wildcard tests/unit/*.c)))
@@ -69,7 +72,7 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 	-Wformat=2 -Wno-format-nonliteral -Wundef -Wpointer-arith -Wdate-time
 DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libvirt libvirt-qemu cmocka 2>/dev/null)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libvirt libvirt-qemu libssh cmocka 2>/dev/null)
 BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm $(PKG_CFLAGS) -pthread -MMD -MP
 
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
@@ -144,8 +147,8 @@ FUZZ := $(BUILD)/fuzz
 $(eval $(call variant_rules,$(BUILD),PLAIN,$$(CC)))
 $(eval $(call variant_rules,$(ASAN),ASAN,$$(CC)))
 $(eval $(call variant_rules,$(FUZZ),FUZZ,$$(CLANG)))
-$(foreach p,cli daemon provision,$(eval $(call program_rule,$(BUILD),PLAIN,$p)))
-$(foreach p,cli daemon provision,$(eval $(call program_rule,$(ASAN),ASAN,$p)))
+$(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(BUILD),PLAIN,$p)))
+$(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(ASAN),ASAN,$p)))
 
 # The agent is pushed into guests of any release, so it is static; and never sanitized, the runtime cannot be static.
 $(BUILD)/bin/initvm-agent: $(patsubst %.c,$(BUILD)/obj/%.o,$(call main_of,agent)) $(foreach a,$(ARCHIVES_agent),$(BUILD)/lib/lib$a.a)
@@ -213,7 +216,7 @@ all-asan: $(ASAN_PROGRAMS) ## build them with ASan and UBSan
 check: $(ASAN_PROGRAMS) $(UNIT_TESTS) $(FUZZ_REPLAYS) ## unit tests, fuzz corpora and end-to-end tests (no VM), sanitized
 	@INITVM_BIN=$(CURDIR)/$(ASAN)/bin scripts/run-tests check $(UNIT_TESTS) $(FUZZ_REPLAYS) $(sort $(wildcard tests/e2e/*.bats))
 
-check-unit: $(BUILD)/bin/initvm-agent $(UNIT_TESTS) $(FUZZ_REPLAYS) ## only the unit tests and the fuzz corpora
+check-unit: $(BUILD)/bin/initvm-agent $(BUILD)/bin/initvm-ssh $(UNIT_TESTS) $(FUZZ_REPLAYS) ## only the unit tests and the fuzz corpora
 	@scripts/run-tests check-unit $(UNIT_TESTS) $(FUZZ_REPLAYS)
 
 check-e2e: $(ASAN_PROGRAMS) ## only the end-to-end tests
@@ -247,7 +250,7 @@ MAN_PAGES = $(sort $(wildcard initvm/*/*.[18]))
 install: all ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/images $(DESTDIR)$(DATADIR)/preseed
 	$(INSTALL) -m 755 $(BUILD)/bin/initvm $(DESTDIR)$(BINDIR)/
-	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
+	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-ssh $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
 	$(INSTALL) -m 644 images/*.json $(DESTDIR)$(DATADIR)/images/
 	$(INSTALL) -m 644 preseed/*.cfg $(DESTDIR)$(DATADIR)/preseed/
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/preseed/examples $(DESTDIR)$(COMPLETION_BASH) $(DESTDIR)$(COMPLETION_ZSH) $(DESTDIR)$(COMPLETION_FISH)

@@ -7,40 +7,17 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "io/control.h"
 #include "provision/bootstrap.h"
 #include "provision/hook.h"
 #include "provision/run.h"
 #include "wire/varlink.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define CONTROL_FD 3
-
-static int read_call(int fd, struct json_object **ret, struct error *err)
-{
-        autobuf struct buf in = {0};
-
-        for (;;) {
-                int taken = varlink_take(&in, ret, err);
-                ssize_t n;
-
-                if (taken != 0)
-                        return taken < 0 ? -1 : 0;
-                n = read(fd, buf_reserve(&in, 4096), 4096);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return error_errno(err, errno, "reading the call on fd %d", fd);
-                if (n == 0)
-                        return error_set(err, ERR_DISCONNECTED, "no call came on fd %d", fd);
-                buf_commit(&in, (size_t)n);
-        }
-}
 
 static int read_request(struct json_object *message, struct bootstrap_request *r, struct error *err)
 {
@@ -69,7 +46,7 @@ static int serve(struct run *run, struct json_object **ret, struct error *err)
         autojson struct json_object *message = NULL;
         struct bootstrap_request request = {0};
 
-        if (read_call(CONTROL_FD, &message, err) < 0 || read_request(message, &request, err) < 0)
+        if (control_read_call(CONTROL_FD, &message, err) < 0 || read_request(message, &request, err) < 0)
                 return -1;
         return bootstrap_run(run, &request, ret, err);
 }
