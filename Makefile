@@ -37,7 +37,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- what is built from what ---------------------------------------------------------------------------------------
 
-FOLDERS := base wire io provision daemon cli agent ssh
+FOLDERS := base wire io archive provision daemon cli agent ssh
 ALL_SOURCES := $(foreach d,$(FOLDERS),$(sort $(wildcard initvm/$d/*.c)))
 MAIN_SOURCES := $(if $(ALL_SOURCES),$(shell grep -lE "^int main\>" $(ALL_SOURCES)))
 main_of = $(filter initvm/$1/%,$(MAIN_SOURCES))
@@ -50,12 +50,12 @@ PROGRAM_daemon := initvmd
 PROGRAM_provision := initvm-provision
 PROGRAM_agent := initvm-agent
 PROGRAM_ssh := initvm-ssh
-ARCHIVES_cli := cli io wire base
+ARCHIVES_cli := cli archive io wire base
 ARCHIVES_daemon := daemon provision io wire base
 ARCHIVES_provision := provision io wire base
-ARCHIVES_agent := agent io wire base
+ARCHIVES_agent := agent archive io wire base
 ARCHIVES_ssh := ssh io wire base
-PKGS_cli := json-c
+PKGS_cli := json-c libarchive
 PKGS_daemon := libvirt libvirt-qemu json-c
 PKGS_provision := json-c
 PKGS_ssh := libssh json-c
@@ -72,7 +72,7 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 	-Wformat=2 -Wno-format-nonliteral -Wundef -Wpointer-arith -Wdate-time
 DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libvirt libvirt-qemu libssh cmocka 2>/dev/null)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libarchive libvirt libvirt-qemu libssh cmocka 2>/dev/null)
 BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm $(PKG_CFLAGS) -pthread -MMD -MP
 
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
@@ -151,10 +151,16 @@ $(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(BUILD),PLAIN,$
 $(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(ASAN),ASAN,$p)))
 
 # The agent is pushed into guests of any release, so it is static; and never sanitized, the runtime cannot be static.
+#
+# libarchive.a: one object names all the formats that can be written.  Only pax ever is (initvm/archive/tar.c); the formats that
+# need further libraries (checksums, XML, compression) are kept out by having their names stand for nothing.
+AGENT_FORMATS_OUT := 7zip iso9660 mtree mtree_classic warc xar zip
+AGENT_LIBS = $(foreach f,$(AGENT_FORMATS_OUT),-Wl,--defsym=archive_write_set_format_$f=0) -larchive \
+	$(shell $(PKG_CONFIG) --libs --static json-c)
 $(BUILD)/bin/initvm-agent: $(patsubst %.c,$(BUILD)/obj/%.o,$(call main_of,agent)) $(foreach a,$(ARCHIVES_agent),$(BUILD)/lib/lib$a.a)
 	@mkdir -p $(@D)
 	$(say) LINK '$@'
-	$(Q)$(CC) -static-pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs --static json-c) -pthread
+	$(Q)$(CC) -static-pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) -pthread
 $(ASAN)/bin/initvm-agent: $(BUILD)/bin/initvm-agent
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
@@ -166,8 +172,8 @@ ASAN_PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(ASAN)/bin/$(PROGRAM_$p))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 
-TEST_ARCHIVES := $(foreach d,cli daemon provision agent io wire base,$(ASAN)/lib/lib$d.a)
-TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu json-c cmocka) -pthread
+TEST_ARCHIVES := $(foreach d,cli daemon provision agent archive io wire base,$(ASAN)/lib/lib$d.a)
+TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu json-c libarchive cmocka) -pthread
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(ASAN)/tests/%,$(UNIT_SOURCES))
 FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(ASAN)/tests/%,$(FUZZ_SOURCES))
@@ -186,11 +192,11 @@ $(ASAN)/tests/fuzz_%: $(ASAN)/obj/tests/fuzz/fuzz_%.o $(ASAN)/obj/tests/lib/fuzz
 	$(say) LINK '$@'
 	$(Q)$(CC) $(ASAN_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
-$(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent provision io wire base,$(FUZZ)/lib/lib$d.a)
+$(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent provision archive io wire base,$(FUZZ)/lib/lib$d.a)
 	@mkdir -p $(@D)
 	$(say) LINK '$@'
 	$(Q)$(CLANG) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
-		$(shell $(PKG_CONFIG) --libs json-c) -pthread
+		$(shell $(PKG_CONFIG) --libs json-c libarchive) -pthread
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(foreach d,io wire base,$(BUILD)/lib/lib$d.a)
 	@mkdir -p $(@D)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* initvm-agent: runs commands in the guest for the host, over a virtio-serial port or SSH. See initvm-agent(8). */
 #include "agent/agent.h"
+#include "agent/copy.h"
 #include "agent/info.h"
 #include "agent/listen.h"
 #include "agent/methods.h"
@@ -25,11 +26,15 @@
 static void usage(FILE *f)
 {
         fprintf(f, "usage: initvm-agent [--port PORT | --stdio]\n"
+                   "       initvm-agent --get [--total] PATH...\n"
+                   "       initvm-agent --put [--into | --content] PATH\n"
                    "\n"
                    "Runs commands in the guest for the host.\n"
                    "\n"
                    "  --port PORT  character device, unix socket or fd:N (default: " PORT_DEFAULT ")\n"
                    "  --stdio      serve standard input and output, until the input ends\n"
+                   "  --get        write files as a tar archive to standard output\n"
+                   "  --put        make files of a tar archive from standard input\n"
                    "  --version    print the version\n"
                    "  --help       print this\n");
 }
@@ -133,6 +138,8 @@ int main(int argc, char **argv)
         struct port port = PORT_INIT;
         int c, status;
 
+        if (argc > 1 && (streq(argv[1], "--get") || streq(argv[1], "--put")))
+                return copy_main(argc - 1, argv + 1);
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 switch (c) {
                 case 'p':

@@ -67,6 +67,7 @@ static void on_written(void *userdata, size_t n)
         if (pending_output(s) < FRAME_WINDOW)
                 conn_pause_input(s->conn, false);
         s->owed += (uint32_t)n;
+        s->written += n;
         if (s->owed >= CREDIT_STEP) {
                 frame_write_credit(conn_output(s->conn), STREAM, s->owed);
                 conn_flush(s->conn);
@@ -90,6 +91,11 @@ static void handle_data(struct session *s, const struct frame *f)
 {
         if (f->channel != CHANNEL_STDOUT && f->channel != CHANNEL_STDERR)
                 return;
+        if (f->channel == CHANNEL_STDERR && s->events->error_output) {
+                s->events->error_output(s->userdata, f->payload, f->size);
+                on_written(s, f->size);
+                return;
+        }
         output_write(&s->outputs[f->channel == CHANNEL_STDERR], f->payload, f->size);
         if (pending_output(s) >= FRAME_WINDOW)
                 conn_pause_input(s->conn, true);
@@ -193,6 +199,7 @@ static bool read_input(struct session *s)
                 frame_write(conn_output(s->conn), FRAME_DATA, STREAM, CHANNEL_STDIN, data, send);
                 conn_flush(s->conn);
                 s->send_credit -= (uint32_t)send;
+                s->sent += send;
         }
         return true;
 }
@@ -237,6 +244,12 @@ void session_init(struct session *s, struct client *owned, const struct session_
                 output_init(&s->outputs[i], s->loop, i == 0 ? STDOUT_FILENO : STDERR_FILENO);
         }
         signal(SIGPIPE, SIG_IGN); /* a reader that went away is told by EPIPE */
+}
+
+void session_set_output(struct session *s, int fd)
+{
+        output_done(&s->outputs[0]);
+        output_init(&s->outputs[0], s->loop, fd);
 }
 
 void session_done(struct session *s)

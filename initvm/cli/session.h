@@ -26,6 +26,8 @@ struct session_events {
         size_t (*input)(void *userdata, const uint8_t *data, size_t n);
         /* Standard input is at its end. NULL: the other side is told. */
         void (*input_ended)(void *userdata);
+        /* What comes from standard error of the other side. NULL: it goes to ours. */
+        void (*error_output)(void *userdata, const uint8_t *data, size_t n);
         /* A signal that was named to session_catch(). */
         void (*signal)(void *userdata, int signo);
 };
@@ -47,6 +49,9 @@ struct session {
         struct output outputs[2]; /* standard output and error */
         uint32_t owed;            /* written, and not given back as credit yet */
 
+        uint64_t sent;    /* bytes of input so far */
+        uint64_t written; /* bytes of output that our readers have taken */
+
         struct session_signal {
                 struct session *session;
                 int signo;
@@ -63,6 +68,9 @@ struct session {
 /* Takes the client over, whose last reply must have been that of an upgrade. */
 void session_init(struct session *s, struct client *owned, const struct session_events *events, void *userdata);
 void session_done(struct session *s);
+
+/* Standard output of the other side goes there instead of to ours. The fd stays the caller's. Before session_run(). */
+void session_set_output(struct session *s, int fd);
 
 /* Blocks the signals for the program and has them reported. */
 void session_catch(struct session *s, const int *signals, size_t n);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a process that copies tells the one that shows it: one JSON object a line.
+ *
+ *   {"total": N}                                       about how many bytes the archive will have
+ *   {"warning": TEXT}                                  something was left out; the copy goes on
+ *   {"error": NAME, "parameters": {"message": TEXT}}   the copy failed: a Varlink error, and the last line
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/util.h"
+
+#include <stdint.h>
+
+void report_total(int fd, uint64_t bytes);
+void report_warning(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_error(int fd, const struct error *err);
+
+/* A line takes a message with each byte escaped; a longer one is dropped. */
+#define REPORT_LINE_MAX (8u * ERROR_MESSAGE_MAX)
+
+/* Reads such lines, however they are cut. What is no report (a crash has last words, too) is kept as `other`. */
+struct report_reader {
+        void (*warning)(void *userdata, const char *text);
+        void *userdata;
+
+        uint64_t total;     /* 0: not told */
+        struct error error; /* the first one */
+        char *other;
+        struct buf line;
+        bool dropping; /* up to the end of a line that is too long */
+};
+void report_read(struct report_reader *r, const void *data, size_t n);
+void report_reader_done(struct report_reader *r);
