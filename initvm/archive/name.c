@@ -49,7 +49,7 @@ char *name_unescape(const char *text)
                 if (*p == '%') {
                         if (digit(p[1]) < 0 || digit(p[2]) < 0)
                                 return NULL;
-                        value = digit(p[1]) << 4 | digit(p[2]);
+                        value = digit(p[1]) * 16 + digit(p[2]);
                         p += 2;
                 }
                 if (value == 0)

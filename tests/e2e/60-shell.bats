@@ -33,8 +33,8 @@ kill_daemon_at() {
 
 @test "a login shell on a terminal: its size, and that it changes, keys, exit status" {
 	run "$terminal" raw 'send:echo name=$0 size=$(stty size) term=$TERM\r' 'expect:name=-\w*sh size=24 80 term=vt100' \
-		'send:until [ "$(stty size)" = "50 132" ]; do sleep 0.1; done; echo size=$((2*25))\r' size:50x132 expect:size=50 \
-		'send:sleep 1000\r' 'expect:sleep 1000' 'send:\x03' 'send:echo sum=$((40+2))\r' expect:sum=42 \
+		'send:until [ "$(stty size)" = "50 132" ]; do sleep 0.1; done; echo size=$((2*25))\r' size:50x132 expect:size=50 'expect:[#$] ' \
+		'send:sh -c "echo at=\$((50+5)); exec sleep 1000"\r' expect:at=55 'send:\x03' 'expect:[#$] ' 'send:echo sum=$((40+2))\r' expect:sum=42 \
 		'send:exit 7\r' status:7 restored -- initvm shell
 	expect 0
 }
