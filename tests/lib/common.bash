@@ -67,10 +67,23 @@ wait_pid() {
 	END
 }
 
-# Waits until a line of the file matches the extended regular expression; the file may not be there yet.
+# Waits until a line of the file matches the (Python) regular expression, also one that is not complete yet: a prompt is none.
+# The file may not be there yet.
 wait_line() {
-	local file=$1 pattern=$2 deadline=${3:-30}
-	timeout "$deadline" bash -c 'grep -m 1 -qaE -- "$2" <(exec tail -n +1 -F "$1" 2>/dev/null)' - "$file" "$pattern"
+	/usr/bin/python3 - "$1" "$2" "${3:-30}" <<-'END'
+		import os, re, select, subprocess, sys, time
+		tail = subprocess.Popen(["tail", "-c", "+1", "-F", sys.argv[1]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+		text, end = b"", time.monotonic() + float(sys.argv[3])
+		found = False
+		while not found and select.select([tail.stdout], [], [], max(0, end - time.monotonic()))[0]:
+		    chunk = os.read(tail.stdout.fileno(), 65536)
+		    if not chunk:
+		        break
+		    text += chunk
+		    found = re.search(sys.argv[2].encode(), text, re.MULTILINE)
+		tail.kill()
+		sys.exit(0 if found else 1)
+	END
 }
 
 # Waits until the path is there; its folder must be.
@@ -143,5 +156,6 @@ leftovers() {
 	printf 'mounts: %s\n' "$(grep -cF -e "$INITVM_HOME" -e mmdebstrap /proc/self/mountinfo)"
 	printf 'vms: %s\n' "$(entries vms | tr '\n' ' ')"
 	printf 'creating: %s\n' "$(entries creating | tr '\n' ' ')"
-	printf 'temporary: %s\n' "$(find /var/tmp /tmp -maxdepth 1 \( -name 'mmdebstrap*' -o -name 'initvm*' \) 2>/dev/null | sort | tr '\n' ' ')"
+	printf 'temporary: %s\n' "$(find /var/tmp /tmp "$INITVM_HOME" -maxdepth 1 \( -name 'mmdebstrap*' -o -name 'initvm-[0-9]*' \) 2>/dev/null |
+		sort | tr '\n' ' ')"
 }

@@ -155,6 +155,50 @@ has_rebooted() {
 	[ "$(guest systemctl show -P MainPID initvm-agent)" != "$before" ]
 }
 
+@test "garbage of 1 MiB in the port: the next call is in step again" {
+	local before
+	before=$(guest systemctl show -P MainPID initvm-agent)
+	# The port has one owner at a time: a unit of its own stops the agent, writes, and starts it.
+	guest systemd-run --quiet --no-block --unit=garbage sh -c '
+		systemctl stop initvm-agent
+		head -c 1M /dev/urandom >/dev/virtio-ports/org.initvm.agent.0
+		systemctl start initvm-agent'
+	within 60 agent_is_another_than "$before"
+	[ "$(echo word | guest cat)" = word ]
+	[ "$(guest systemctl show -P ExecMainStatus garbage.service)" = 0 ]
+}
+
+agent_is_another_than() {
+	local pid
+	pid=$(guest systemctl show -P MainPID initvm-agent 2>/dev/null) && [ "$pid" != "$1" ] && [ "$pid" != 0 ]
+}
+
+@test "QEMU stands still: what asks is told so in time, the daemon answers, and everything goes on afterwards" {
+	local qemu exec_pid code=0
+	qemu=$(vm_get base pid)
+	mkfifo "$BATS_TEST_TMPDIR/go"
+	(
+		exec 3>&-
+		{ echo one; cat "$BATS_TEST_TMPDIR/go"; } | initvm exec -n base -- cat >"$BATS_TEST_TMPDIR/out"
+	) &
+	exec_pid=$!
+	wait_line "$BATS_TEST_TMPDIR/out" one
+	kill -STOP "$qemu"
+	run timeout 10 initvm list
+	expect 0 base
+	run timeout 10 initvm status -n base
+	expect 0
+	# A minute: the bound of the agent's answer to a new command.
+	run timeout 90 initvm exec -n base -- true
+	kill -CONT "$qemu"
+	expect_one_sentence 124 'did not answer'
+	echo two >"$BATS_TEST_TMPDIR/go"
+	wait "$exec_pid" || code=$?
+	[ "$code" -eq 0 ]
+	[ "$(cat "$BATS_TEST_TMPDIR/out")" = $'one\ntwo' ]
+	guest true
+}
+
 @test "the daemon's log has no trace of trouble of its own" {
 	run grep -aE 'runtime error|Sanitizer|assert|abort' "$INITVM_HOME/initvmd.log"
 	[ "$status" -eq 1 ]

@@ -9,11 +9,9 @@ setup_file() { new_home; }
 teardown_file() { remove_home; }
 
 @test "make quickstart ends with a package and the next commands" {
-	local begin=$SECONDS
 	(cd "$TREE" && make quickstart) >"$BATS_FILE_TMPDIR/quickstart" 2>&1 3>&- || { tail -n 30 "$BATS_FILE_TMPDIR/quickstart"; false; }
 	sed -n '/^== done/,/^next/s/^/# /p' "$BATS_FILE_TMPDIR/quickstart" >&3
 	grep -qE "^built, in the VM 'quickstart': /.*/hello_.*\.deb$" "$BATS_FILE_TMPDIR/quickstart"
-	[ $((SECONDS - begin)) -lt 900 ]
 }
 
 @test "the next commands work as they stand there" {
@@ -29,7 +27,7 @@ teardown_file() { remove_home; }
 		*' destroy '*) bash -c "$command --yes" </dev/null ;;
 		*) bash -c "$command" </dev/null >>"$BATS_TEST_TMPDIR/output" ;;
 		esac
-	done < <(sed -n '/^next:/,$s/^  //p' "$BATS_FILE_TMPDIR/quickstart")
+	done < <(sed -n '/^next:$/,$s/^  //p' "$BATS_FILE_TMPDIR/quickstart")
 	grep -q 'Hello, world!' "$BATS_TEST_TMPDIR/output"
 	dpkg-deb --info hello.deb >/dev/null
 	[ -z "$(entries vms)" ]
