@@ -246,7 +246,7 @@ quickstart: ## set the machine up, build, create and start a VM, build a Debian 
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/quickstart
 
 bench: all $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES)) ## measure what the documentation claims
-	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin tests/bench/run
+	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin tests/bench/run $(BUILD)/bench.json
 
 FUZZ_SECONDS ?= 30
 fuzz: $(FUZZ_TARGETS) ## run every fuzz target for FUZZ_SECONDS (30)
