@@ -11,8 +11,8 @@
  */
 #include "agent/exec.h"
 
-#include "agent/account.h"
-#include "agent/input.h"
+#include "agent/exec_private.h"
+#include "agent/handover.h"
 #include "agent/pty.h"
 #include "agent/spawn.h"
 #include "base/log.h"
@@ -31,38 +31,6 @@
 /* A pipe as large as a window takes what the host may send without a copy in between. Anybody may have up to 1 MiB: pipe(7). */
 #define PIPE_SIZE ((int)FRAME_WINDOW)
 
-struct output {
-        struct pump pump; /* first: the pump's address is ours */
-        struct exec *exec;
-        uint8_t channel;
-        int fd;
-        struct loop_source *source;
-        bool starved; /* there may be something to read, but there is no credit */
-};
-
-struct exec {
-        struct agent *agent;
-        struct stream *stream; /* NULL when it has ended or was lost */
-
-        char **argv;
-        bool login; /* what is executed is the account's shell */
-        char **environment;
-        char *cwd;
-        struct account account;
-
-        pid_t pid;
-        struct loop_source *child; /* NULL when reaped */
-        int wait_status;
-        int status_fd; /* open until it is known whether the command could be executed */
-        struct loop_source *status_source;
-        struct loop_source *kill_timer; /* while its group is given time to end */
-
-        struct input input;
-        struct output outputs[2];
-        int slave;        /* of the terminal; -1: there are pipes */
-        size_t rest_read; /* from the terminal after the command's end */
-};
-
 static void close_fd(int *fd, struct loop_source **source)
 {
         loop_source_free(take_ptr(*source));
@@ -76,9 +44,19 @@ static void close_output(struct output *o)
         close_fd(&o->fd, &o->source);
 }
 
+/* It is known, or of no interest any more, whether the command could be executed. */
+static void close_status(struct exec *e)
+{
+        if (e->status_fd < 0)
+                return;
+        close_fd(&e->status_fd, &e->status_source);
+        e->agent->n_starting--;
+        handover_soon(e->agent);
+}
+
 static void close_all(struct exec *e)
 {
-        close_fd(&e->status_fd, &e->status_source);
+        close_status(e);
         input_close(&e->input);
         for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++)
                 close_output(&e->outputs[i]);
@@ -97,6 +75,7 @@ static void exec_free(struct exec *e)
         strv_free(e->environment);
         free(e->cwd);
         account_done(&e->account);
+        LIST_REMOVE(e, link);
         free(e);
         agent_command_gone(agent);
 }
@@ -116,7 +95,7 @@ static void exec_fail(struct exec *e, const struct error *err)
 }
 
 /* The final reply when everything is in: the exit status and the end of both outputs. */
-static void finish_when_done(struct exec *e)
+void exec_finish_when_done(struct exec *e)
 {
         struct json_object *result;
 
@@ -169,7 +148,7 @@ static void on_output_turn(struct pump *pump)
         if (is_end(o, n)) {
                 close_output(o);
                 stream_eof(e->stream, o->channel);
-                finish_when_done(e);
+                exec_finish_when_done(e);
         } else if (n > 0) {
                 mux_enlist(e->agent->mux, &o->pump);
         }
@@ -254,6 +233,12 @@ static void on_kill_timer(void *userdata)
         free_when_done(e);
 }
 
+void exec_kill_later(struct exec *e)
+{
+        e->kill_timer = loop_add_timer(e->agent->loop, on_kill_timer, e);
+        loop_timer_arm(e->kill_timer, EXEC_KILL_AFTER_MS);
+}
+
 /* The stream is gone, by the host or in a sync. SIGCONT, because a stopped process does not hear the SIGHUP. A terminal
  * is hung up by closing it: the session's leader is told, and the foreground group when that one has ended. */
 static void on_closed(void *userdata)
@@ -264,8 +249,7 @@ static void on_closed(void *userdata)
         if (!group_is_gone(e)) {
                 signal_group(e, SIGHUP);
                 signal_group(e, SIGCONT);
-                e->kill_timer = loop_add_timer(e->agent->loop, on_kill_timer, e);
-                loop_timer_arm(e->kill_timer, EXEC_KILL_AFTER_MS);
+                exec_kill_later(e);
         }
         close_all(e);
         free_when_done(e);
@@ -279,12 +263,28 @@ static void on_child(void *userdata, int wait_status)
         e->wait_status = wait_status;
         if (e->stream) {
                 read_rest(e);
-                finish_when_done(e);
+                exec_finish_when_done(e);
                 return;
         }
         if (e->kill_timer && group_is_gone(e))
                 loop_source_free(take_ptr(e->kill_timer));
         free_when_done(e);
+}
+
+void exec_watch_child(struct exec *e)
+{
+        e->child = loop_add_child(e->agent->loop, e->pid, on_child, e);
+}
+
+void exec_watch_outputs(struct exec *e)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++) {
+                struct output *o = &e->outputs[i];
+
+                if (o->fd >= 0)
+                        o->source = loop_add_fd(e->agent->loop, o->fd, EPOLLIN | EPOLLET, on_output, o);
+        }
+        read_rest(e);
 }
 
 /* ---- start */
@@ -319,19 +319,13 @@ static void on_status(void *userdata, uint32_t events)
                 exec_fail(e, &err);
                 return;
         }
-        close_fd(&e->status_fd, &e->status_source);
+        close_status(e);
         reply = json_new();
         json_add_u64(reply, "pid", (uint64_t)e->pid);
         stream_reply(e->stream, varlink_reply_new(reply, true));
-        for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++) {
-                struct output *o = &e->outputs[i];
-
-                if (o->fd >= 0)
-                        o->source = loop_add_fd(e->agent->loop, o->fd, EPOLLIN | EPOLLET, on_output, o);
-                else
-                        stream_eof(e->stream, o->channel); /* a terminal has only one */
-        }
-        read_rest(e);
+        if (e->outputs[1].fd < 0)
+                stream_eof(e->stream, e->outputs[1].channel); /* a terminal has only one */
+        exec_watch_outputs(e);
 }
 
 static int open_pipe(int *ret_read, int *ret_write, struct error *err)
@@ -388,7 +382,8 @@ static int start(struct exec *e, const struct request *request, struct error *er
         plan.fds[2] = plan.terminal ? e->slave : errors;
         if (spawn(&plan, &e->pid, &e->status_fd, err) < 0)
                 return -1;
-        e->child = loop_add_child(e->agent->loop, e->pid, on_child, e);
+        exec_watch_child(e);
+        e->agent->n_starting++;
         e->status_source = loop_add_fd(e->agent->loop, e->status_fd, EPOLLIN, on_status, e);
         return 0;
 }
@@ -408,14 +403,14 @@ static void prepare(struct exec *e, struct request *request)
                 strv_addf(&e->environment, "TERM=%s", request->exec.terminal);
 }
 
-void exec_start(struct agent *agent, struct stream *stream, struct request *request)
+struct exec *exec_new(struct agent *agent, struct stream *stream)
 {
         static const struct stream_ops ops = {
                 .data = on_data, .eof = on_eof, .message = on_message, .credit = on_credit, .closed = on_closed};
         struct exec *e = xcalloc(1, sizeof(*e));
-        struct error err = ERROR_INIT;
 
         agent->n_running++;
+        LIST_INSERT_HEAD(&agent->commands, e, link);
         e->agent = agent;
         e->stream = stream;
         e->status_fd = e->slave = -1;
@@ -423,7 +418,16 @@ void exec_start(struct agent *agent, struct stream *stream, struct request *requ
         for (size_t i = 0; i < ARRAY_SIZE(e->outputs); i++)
                 e->outputs[i] =
                         (struct output){.pump.fn = on_output_turn, .exec = e, .channel = (uint8_t)(CHANNEL_STDOUT + i), .fd = -1};
-        stream_take(stream, &ops, e);
+        if (stream)
+                stream_take(stream, &ops, e);
+        return e;
+}
+
+void exec_start(struct agent *agent, struct stream *stream, struct request *request)
+{
+        struct exec *e = exec_new(agent, stream);
+        struct error err = ERROR_INIT;
+
         if (account_find(request->exec.user, &e->account, &err) < 0) {
                 exec_fail(e, &err);
                 return;

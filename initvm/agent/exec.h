@@ -13,3 +13,8 @@
 
 /* Takes the stream: answers on it, also errors, and ends it. Takes what it needs out of the request, too. */
 void exec_start(struct agent *agent, struct stream *stream, struct request *request);
+
+/* For a successor (agent/handover.h): all commands that are not in the middle of being started, as an owned array; and those of
+ * such an array as ours. */
+struct json_object *exec_save(struct agent *agent, struct buf *bytes);
+int exec_resume(struct agent *agent, struct json_object *saved, const struct buf *bytes, struct error *err);

@@ -2,6 +2,7 @@
 /* initvm-agent: runs commands in the guest for the host, over a virtio-serial port or SSH. See initvm-agent(8). */
 #include "agent/agent.h"
 #include "agent/copy.h"
+#include "agent/handover.h"
 #include "agent/info.h"
 #include "agent/listen.h"
 #include "agent/methods.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,17 +102,24 @@ static void set_signals(void)
         sigprocmask(SIG_BLOCK, &mask, NULL);
 }
 
-static int run(struct port *port)
+/* resume: the descriptor of what the program before us has written down; -1 when there was none. */
+static int run(struct port *port, int resume)
 {
         static const struct mux_handler handler = {.open = methods_open, .hello = methods_hello, .ended = on_ended};
-        struct agent agent = {.loop = loop_new()};
+        struct agent agent = {.loop = loop_new(), .port = port};
         struct loop_source *term, *interrupt;
+        struct error err = ERROR_INIT;
 
         set_signals();
         raise_nofile(&agent.nofile);
+        if (resume >= 0 && handover_resume(&agent, port, resume, &handler, &err) < 0) {
+                log_error("cannot go on where the agent before has left: %s", err.message);
+                _exit(error_exit_status(err.code)); /* to be started afresh; the host begins with a sync then */
+        }
         term = loop_add_signal(agent.loop, SIGTERM, on_signal, &agent);
         interrupt = loop_add_signal(agent.loop, SIGINT, on_signal, &agent);
-        agent.mux = mux_new(agent.loop, port, &handler, &agent);
+        if (!agent.mux)
+                agent.mux = mux_new(agent.loop, port, &handler, &agent);
         loop_run(agent.loop);
         /* Told to end: commands are not ours to end, they go on. What they hold is released by the kernel. */
         if (!agent.ended) {
@@ -129,6 +138,8 @@ int main(int argc, char **argv)
         static const struct option options[] = {
                 {"port", required_argument, NULL, 'p'},
                 {"stdio", no_argument, NULL, 's'},
+                {"resume", required_argument, NULL, 'r'},
+                {"check-resume", required_argument, NULL, 'c'},
                 {"version", no_argument, NULL, 'v'},
                 {"help", no_argument, NULL, 'h'},
                 {0},
@@ -136,6 +147,7 @@ int main(int argc, char **argv)
         const char *spec = PORT_DEFAULT; /* NULL: standard input and output */
         struct error err = ERROR_INIT;
         struct port port = PORT_INIT;
+        uint64_t resume = UINT64_MAX; /* a descriptor */
         int c, status;
 
         if (argc > 1 && (streq(argv[1], "--get") || streq(argv[1], "--put")))
@@ -148,6 +160,14 @@ int main(int argc, char **argv)
                 case 's':
                         spec = NULL;
                         break;
+                case 'r':
+                        if (parse_u64(optarg, STDERR_FILENO + 1, INT_MAX, &resume) < 0) {
+                                usage(stderr);
+                                return 2;
+                        }
+                        break;
+                case 'c':
+                        return streq(optarg, HANDOVER_FORMAT) ? 0 : 1;
                 case 'v':
                         puts(agent_version_line(agent_version));
                         return 0;
@@ -162,11 +182,13 @@ int main(int argc, char **argv)
                 usage(stderr);
                 return 2;
         }
-        if (fill_standard_fds() < 0 || (spec ? port_open(&port, spec, &err) : port_open_stdio(&port, &err)) < 0) {
+        /* A successor finds the port open and the standard descriptors filled. */
+        if (resume == UINT64_MAX &&
+            (fill_standard_fds() < 0 || (spec ? port_open(&port, spec, &err) : port_open_stdio(&port, &err)) < 0)) {
                 log_error("%s", err.code ? err.message : "cannot open '/dev/null'");
                 return error_exit_status(err.code ? err.code : ERR_FAILED);
         }
-        status = run(&port);
+        status = run(&port, resume == UINT64_MAX ? -1 : (int)resume);
         port_done(&port);
         return status;
 }

@@ -7,6 +7,7 @@
 #include "agent/listen.h"
 #include "agent/request.h"
 #include "agent/shutdown.h"
+#include "agent/update.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "wire/varlink.h"
@@ -54,9 +55,19 @@ static void listen_on(struct agent *agent, struct stream *stream, struct request
         listen_start(agent, stream, &request->address);
 }
 
+static void update(struct agent *agent, struct stream *stream, struct request *request)
+{
+        update_start(agent, stream, request->update.size);
+}
+
 static void (*const methods[])(struct agent *agent, struct stream *stream, struct request *request) = {
-        [REQUEST_ACCEPT] = accept_connection, [REQUEST_CONNECT] = connect_to, [REQUEST_EXEC] = exec,
-        [REQUEST_GET_INFO] = get_info,        [REQUEST_LISTEN] = listen_on,   [REQUEST_SHUTDOWN] = shut_down,
+        [REQUEST_ACCEPT] = accept_connection,
+        [REQUEST_CONNECT] = connect_to,
+        [REQUEST_EXEC] = exec,
+        [REQUEST_GET_INFO] = get_info,
+        [REQUEST_LISTEN] = listen_on,
+        [REQUEST_SHUTDOWN] = shut_down,
+        [REQUEST_UPDATE] = update,
 };
 
 void methods_open(void *userdata, struct stream *stream, const uint8_t *call, size_t n)

@@ -6,8 +6,8 @@
  */
 #include "agent/mux.h"
 
+#include "agent/mux_private.h"
 #include "base/log.h"
-#include "wire/frame.h"
 #include "wire/varlink.h"
 
 #include <stdlib.h>
@@ -17,35 +17,6 @@
 /* Read from the port in one go before other sources get their turn. */
 #define INPUT_AT_ONCE (256u * 1024)
 #define READ_SIZE     (64u * 1024)
-
-struct stream {
-        struct mux *mux;
-        uint32_t id;
-        uint32_t credit;    /* what we may send */
-        uint32_t window;    /* what the host may send */
-        uint32_t ungranted; /* passed on, not yet given back: FRAME_GRANT_MIN are gathered */
-        const struct stream_ops *ops;
-        void *userdata;
-};
-
-struct mux {
-        struct loop *loop;
-        struct port *port;
-        const struct mux_handler *handler;
-        void *userdata;
-        struct loop_source *source;
-        struct loop_source *out_source; /* when the port is written elsewhere than it is read */
-        struct frame_decoder decoder;
-        struct buf out;
-        bool readable; /* the port may have more for us: no edge will say so again */
-        bool writable;
-        bool synced; /* the host said SYNC_REQUEST: frames count */
-        bool ended;
-        bool turn_posted;
-        TAILQ_HEAD(, pump) pumps;
-        struct stream *streams[STREAMS_MAX];
-        size_t n_streams;
-};
 
 static void on_turn(void *userdata);
 
@@ -58,7 +29,7 @@ static void turn_soon(struct mux *mux)
         loop_post(mux->loop, on_turn, mux);
 }
 
-static struct stream *stream_find(struct mux *mux, uint32_t id)
+struct stream *mux_stream_find(struct mux *mux, uint32_t id)
 {
         for (size_t i = 0; i < mux->n_streams; i++)
                 if (mux->streams[i]->id == id)
@@ -66,7 +37,7 @@ static struct stream *stream_find(struct mux *mux, uint32_t id)
         return NULL;
 }
 
-static struct stream *stream_new(struct mux *mux, uint32_t id)
+struct stream *mux_stream_new(struct mux *mux, uint32_t id)
 {
         struct stream *s = xcalloc(1, sizeof(*s));
 
@@ -77,7 +48,7 @@ static struct stream *stream_new(struct mux *mux, uint32_t id)
         return s;
 }
 
-static void stream_free(struct stream *s)
+void mux_stream_free(struct stream *s)
 {
         struct mux *mux = s->mux;
 
@@ -92,7 +63,7 @@ static void stream_free(struct stream *s)
 static void stream_lost(struct stream *s)
 {
         s->ops->closed(s->userdata);
-        stream_free(s);
+        mux_stream_free(s);
 }
 
 static void send_frame(struct mux *mux, enum frame_type type, uint32_t stream, uint8_t channel, const void *payload, size_t n)
@@ -101,7 +72,7 @@ static void send_frame(struct mux *mux, enum frame_type type, uint32_t stream, u
         turn_soon(mux);
 }
 
-static void send_message(struct mux *mux, uint32_t stream, struct json_object *message)
+void mux_send_message(struct mux *mux, uint32_t stream, struct json_object *message)
 {
         autojson struct json_object *owned = message;
         const char *line = json_line(owned);
@@ -117,13 +88,13 @@ void stream_take(struct stream *s, const struct stream_ops *ops, void *userdata)
 
 void stream_reply(struct stream *s, struct json_object *message)
 {
-        send_message(s->mux, s->id, message);
+        mux_send_message(s->mux, s->id, message);
 }
 
 void stream_close(struct stream *s)
 {
         send_frame(s->mux, FRAME_CLOSE, s->id, 0, NULL, 0);
-        stream_free(s);
+        mux_stream_free(s);
 }
 
 void stream_fail(struct stream *s, const struct error *error)
@@ -200,24 +171,24 @@ static void handle_sync(struct mux *mux, const struct frame *f)
         buf_consume(&mux->out, buf_size(&mux->out));
         frame_write_sync(&mux->out, SYNC_ANSWER, f->payload, false);
         mux->synced = true;
-        send_message(mux, 0, mux->handler->hello(mux->userdata));
+        mux_send_message(mux, 0, mux->handler->hello(mux->userdata));
 }
 
 static void handle_open(struct mux *mux, const struct frame *f)
 {
         struct error err = ERROR_INIT;
 
-        if (f->stream == 0 || stream_find(mux, f->stream)) {
+        if (f->stream == 0 || mux_stream_find(mux, f->stream)) {
                 log_warning("the host opened stream %u, which is in use", f->stream);
                 return;
         }
         if (mux->n_streams == STREAMS_MAX) {
                 error_set(&err, ERR_STATE, "%d commands are running in the VM already; wait until one has ended", STREAMS_MAX);
-                send_message(mux, f->stream, varlink_error_new(&err));
+                mux_send_message(mux, f->stream, varlink_error_new(&err));
                 send_frame(mux, FRAME_CLOSE, f->stream, 0, NULL, 0);
                 return;
         }
-        mux->handler->open(mux->userdata, stream_new(mux, f->stream), f->payload, f->size);
+        mux->handler->open(mux->userdata, mux_stream_new(mux, f->stream), f->payload, f->size);
 }
 
 /* The host broke the protocol on a stream: only that one ends. */
@@ -282,7 +253,7 @@ static void handle_frame(struct mux *mux, const struct frame *f)
                 handle_open(mux, f);
                 return;
         }
-        s = stream_find(mux, f->stream);
+        s = mux_stream_find(mux, f->stream);
         if (!s)
                 return; /* it ended while this was on its way */
         switch (f->type) {
@@ -387,9 +358,8 @@ static void on_port(void *userdata, uint32_t events)
         turn_soon(mux);
 }
 
-struct mux *mux_new(struct loop *loop, struct port *port, const struct mux_handler *handler, void *userdata)
+struct mux *mux_make(struct loop *loop, struct port *port, const struct mux_handler *handler, void *userdata)
 {
-        static const uint8_t no_nonce[SYNC_NONCE_SIZE];
         struct mux *mux = xcalloc(1, sizeof(*mux));
 
         mux->loop = loop;
@@ -401,8 +371,21 @@ struct mux *mux_new(struct loop *loop, struct port *port, const struct mux_handl
         mux->source = loop_add_fd(loop, port->fd, EPOLLIN | EPOLLOUT | EPOLLET, on_port, mux);
         if (port->out != port->fd)
                 mux->out_source = loop_add_fd(loop, port->out, EPOLLOUT | EPOLLET, on_port, mux);
+        return mux;
+}
+
+struct mux *mux_new(struct loop *loop, struct port *port, const struct mux_handler *handler, void *userdata)
+{
+        static const uint8_t no_nonce[SYNC_NONCE_SIZE];
+        struct mux *mux = mux_make(loop, port, handler, userdata);
+
         frame_write_sync(&mux->out, SYNC_PLEASE, no_nonce, true);
         return mux;
+}
+
+uint32_t stream_id(const struct stream *s)
+{
+        return s->id;
 }
 
 void mux_flush(struct mux *mux)

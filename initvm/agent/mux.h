@@ -45,6 +45,16 @@ struct mux_handler {
 struct mux *mux_new(struct loop *loop, struct port *port, const struct mux_handler *handler, void *userdata);
 void mux_free(struct mux *mux); /* closes all streams; only right before loop_free(); NULL is fine */
 
+/* For a successor that is executed in our place (agent/handover.h): all that the mux is, as an owned object and in `bytes`; and a
+ * mux made of that, NULL when it is none. Each of its streams is then taken, with mux_resume_stream() and stream_take(); the
+ * others are ended by mux_resumed(), which also says Hello. */
+struct json_object *mux_save(const struct mux *mux, struct buf *bytes);
+struct mux *mux_resume(struct loop *loop, struct port *port, const struct mux_handler *handler, void *userdata,
+                       struct json_object *saved, const struct buf *bytes, struct error *err);
+struct stream *mux_resume_stream(struct mux *mux, uint32_t id); /* NULL when there is none */
+void mux_resumed(struct mux *mux);
+uint32_t stream_id(const struct stream *stream);
+
 /* Writes what the port takes right now: before the program ends. */
 void mux_flush(struct mux *mux);
 

@@ -144,6 +144,18 @@ static int read_accept(struct json_object *parameters, struct request *r, struct
         return json_read(parameters, fields, ARRAY_SIZE(fields), err);
 }
 
+static int read_update(struct json_object *parameters, struct request *r, struct error *err)
+{
+        const struct json_field fields[] = {{"size", JSON_FIELD_U64, JSON_REQUIRED, &r->update.size}};
+
+        if (json_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        if (r->update.size == 0 || r->update.size > UPDATE_SIZE_MAX)
+                return error_set(err, ERR_INVALID, "'size' must be between 1 and %llu bytes",
+                                 (unsigned long long)UPDATE_SIZE_MAX);
+        return 0;
+}
+
 static const struct {
         const char *name;
         enum request_kind kind;
@@ -152,6 +164,7 @@ static const struct {
         {"Accept", REQUEST_ACCEPT, read_accept}, {"Connect", REQUEST_CONNECT, read_connect},
         {"Exec", REQUEST_EXEC, read_exec},       {"GetInfo", REQUEST_GET_INFO, read_get_info},
         {"Listen", REQUEST_LISTEN, read_listen}, {"Shutdown", REQUEST_SHUTDOWN, read_shutdown},
+        {"Update", REQUEST_UPDATE, read_update},
 };
 
 static int read_parameters(const struct varlink_call *call, struct request *r, struct error *err)

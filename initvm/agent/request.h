@@ -14,13 +14,23 @@
 #define EXEC_ARGUMENTS_MAX   8192
 #define EXEC_ENVIRONMENT_MAX 1024
 
+#define UPDATE_SIZE_MAX ((uint64_t)64 << 20) /* a static program; more is not one of ours */
+
 /* Size of a terminal as of TIOCSWINSZ, ioctl_tty(2); 0 where it is not known. */
 struct terminal_size {
         uint16_t rows;
         uint16_t columns;
 };
 
-enum request_kind { REQUEST_ACCEPT, REQUEST_CONNECT, REQUEST_EXEC, REQUEST_GET_INFO, REQUEST_LISTEN, REQUEST_SHUTDOWN };
+enum request_kind {
+        REQUEST_ACCEPT,
+        REQUEST_CONNECT,
+        REQUEST_EXEC,
+        REQUEST_GET_INFO,
+        REQUEST_LISTEN,
+        REQUEST_SHUTDOWN,
+        REQUEST_UPDATE
+};
 
 struct request {
         enum request_kind kind;
@@ -36,6 +46,9 @@ struct request {
         struct {
                 const char *mode; /* "poweroff" or "reboot": the systemctl(1) verb */
         } shutdown;
+        struct {
+                uint64_t size; /* bytes, 1 to UPDATE_SIZE_MAX */
+        } update;
         struct address address; /* of connect (its port is not 0) and listen */
         uint64_t connection;    /* of accept */
 };

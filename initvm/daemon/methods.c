@@ -150,11 +150,12 @@ static int destroy(struct call *call, struct json_object *parameters, void *user
         return 0;
 }
 
+/* One that is about to run will do: whoever wants something of it waits. */
 struct vm *methods_running_vm(struct daemon *d, const char *name, struct error *err)
 {
         struct vm *vm = manager_find(d->manager, name, err);
 
-        if (vm && !vm_active(vm)) {
+        if (vm && !vm_active(vm) && !vm_starting(vm)) {
                 error_set(err, ERR_STATE, "VM '%s' is not running; start it with 'initvm -n %s start'", name, name);
                 return NULL;
         }
@@ -196,13 +197,54 @@ static int exec(struct call *call, struct json_object *parameters, void *userdat
         return 0;
 }
 
+/* An attach that waits for the console. */
+struct attaching {
+        struct vm *vm;
+        struct call *call;
+        struct vm_waiter *waiter;
+        bool read_only, force;
+};
+
+static void on_console(void *userdata, const struct error *err)
+{
+        autofree struct attaching *a = userdata;
+        struct console *console = vm_console(a->vm);
+        struct json_object *reply;
+        struct conn *conn;
+
+        call_on_cancel(a->call, NULL, NULL);
+        if (err) {
+                call_fail(a->call, err);
+                return;
+        }
+        /* Without --force a second viewer watches; the reply tells it so. */
+        if (!a->force && console_has_writer(console))
+                a->read_only = true;
+        reply = json_new();
+        json_add_bool(reply, "writer", !a->read_only);
+        conn = call_upgrade(a->call, reply);
+        if (conn)
+                console_attach(console, conn, !a->read_only);
+}
+
+static void on_attach_cancelled(void *userdata)
+{
+        autofree struct attaching *a = userdata;
+        struct error err = ERROR_INIT;
+
+        error_set(&err, ERR_CANCELLED, "cancelled");
+        vm_waiter_free(a->waiter);
+        call_on_cancel(a->call, NULL, NULL);
+        call_fail(a->call, &err);
+}
+
 static int attach(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
 {
         struct daemon *d = userdata;
         const char *name;
         bool read_only = false, force = false;
-        struct json_object *reply;
-        struct conn *conn;
+        struct attaching *a;
+        struct vm_waiter *waiter;
         struct vm *vm;
         const struct json_field fields[] = {
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
@@ -215,16 +257,14 @@ static int attach(struct call *call, struct json_object *parameters, void *userd
         vm = methods_running_vm(d, name, err);
         if (!vm)
                 return -1;
-        if (!vm_console(vm))
+        if (vm_active(vm) && !vm_console(vm))
                 return error_set(err, ERR_STATE, "the console of VM '%s' cannot be opened; see 'initvm daemon log'", name);
-        /* Without --force a second viewer watches; the reply tells it so. */
-        if (!force && console_has_writer(vm_console(vm)))
-                read_only = true;
-        reply = json_new();
-        json_add_bool(reply, "writer", !read_only);
-        conn = call_upgrade(call, reply);
-        if (conn)
-                console_attach(vm_console(vm), conn, !read_only);
+        a = xcalloc(1, sizeof(*a));
+        *a = (struct attaching){.vm = vm, .call = call, .read_only = read_only, .force = force};
+        call_on_cancel(call, on_attach_cancelled, a);
+        waiter = vm_when_console(vm, on_console, a);
+        if (waiter)
+                a->waiter = waiter; /* else a is gone already */
         return 0;
 }
 

@@ -33,7 +33,8 @@ static void let_go(struct vm *vm)
         struct error err = ERROR_INIT;
 
         error_set(&err, ERR_STATE, "VM '%s' has stopped", vm->record.name);
-        vm_wake_waiters(vm, &err);
+        vm_wake_waiters(vm, VM_WANTED_ANY, &err);
+        vm_agent_forget(vm);
         channel_free(take_ptr(vm->channel));
         console_free(take_ptr(vm->console));
         if (vm->domain)
@@ -80,6 +81,11 @@ bool vm_active(const struct vm *vm)
         return vm->domain != NULL;
 }
 
+bool vm_starting(const struct vm *vm)
+{
+        return streq(vm->operation, "starting");
+}
+
 struct channel *vm_channel(struct vm *vm)
 {
         return vm->channel;
@@ -122,6 +128,8 @@ void vm_operation_end(struct vm *vm, const struct error *err)
         vm->done = NULL;
         vm->progress = NULL;
         loop_source_free(take_ptr(vm->deadline));
+        if (err && !vm->domain)
+                vm_wake_waiters(vm, VM_WANTED_ANY, err);
         if (done)
                 done(vm->userdata, err);
 }
@@ -134,38 +142,16 @@ void vm_report(struct vm *vm, struct json_object *owned_progress)
                 json_object_put(owned_progress);
 }
 
-static void on_hello(void *userdata, struct json_object *parameters)
-{
-        struct vm *vm = userdata;
-
-        log_info("VM '%s': agent %s, kernel %s", vm->record.name, json_get_string(parameters, "agentVersion", "?"),
-                 json_get_string(parameters, "kernel", "?"));
-        free(vm->record.hostname);
-        vm->record.hostname = xstrdup(json_get_string(parameters, "hostname", vm->record.name));
-        vm_wake_waiters(vm, NULL);
-        if (vm->hello_wanted) {
-                vm->hello_wanted = false;
-                vm_operation_end(vm, NULL);
-        }
-}
-
-static void on_agent_lost(void *userdata)
-{
-        struct vm *vm = userdata;
-
-        log_info("VM '%s': the agent is gone", vm->record.name);
-}
-
-static const struct channel_events agent_events = {.hello = on_hello, .lost = on_agent_lost};
-
 void vm_take_streams(struct vm *vm, virStreamPtr console, virStreamPtr channel)
 {
         autofree char *log = xasprintf("%s/console.log", vm->folder);
 
-        if (console)
+        if (console) {
                 vm->console = console_new(vm->daemon->loop, console, log);
+                vm_wake_waiters(vm, VM_WANTED_CONSOLE, NULL);
+        }
         if (channel)
-                vm->channel = channel_new(vm->daemon->loop, channel, &agent_events, vm);
+                vm->channel = channel_new(vm->daemon->loop, channel, &vm_agent_events, vm);
 }
 
 int vm_open_streams(virDomainPtr domain, virStreamPtr *ret_console, virStreamPtr *ret_channel, struct error *err)
@@ -366,7 +352,7 @@ struct json_object *vm_describe(struct vm *vm, int domain_state)
                 json_add_string(o, "reason", r->reason ? r->reason : "not started yet");
                 return o;
         }
-        json_add_string(o, "agent", channel_ready(vm->channel) ? "connected" : "waiting");
+        json_add_string(o, "agent", vm->agent_usable ? "connected" : vm->agent_error.code ? "unusable" : "waiting");
         json_add_string(o, "acceleration", vm->running_kvm ? "kvm" : "tcg");
         pid = qemu_pid(vm);
         if (pid)

@@ -36,6 +36,7 @@ const char *vm_folder(const struct vm *vm);
 void vm_moved(struct vm *vm, const char *folder);     /* its folder was renamed */
 bool vm_busy(const struct vm *vm, struct error *err); /* an operation is under way: ERR_STATE naming it */
 bool vm_active(const struct vm *vm);                  /* has a domain */
+bool vm_starting(const struct vm *vm);                /* a start is under way, with a domain or not yet */
 struct channel *vm_channel(struct vm *vm);            /* NULL when not running */
 struct console *vm_console(struct vm *vm);            /* NULL when not running */
 
@@ -66,6 +67,9 @@ void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_f
 struct vm_waiter;
 struct vm_waiter *vm_when_ready(struct vm *vm, uint64_t timeout_ms, vm_done_fn fn,
                                 void *userdata); /* NULL: fn was called already */
+/* The same for the console, which is there as soon as libvirt has created the domain: seconds after the start has begun. */
+#define CONSOLE_TIMEOUT_MS (60 * 1000)
+struct vm_waiter *vm_when_console(struct vm *vm, vm_done_fn fn, void *userdata);
 void vm_waiter_free(struct vm_waiter *w);
 
 /* From the manager: libvirt says that the domain has ended / is there already when the daemon starts (owned reference). */

@@ -5,6 +5,7 @@
 
 struct vm_waiter {
         struct vm *vm;
+        enum vm_wanted wanted;
         struct loop_source *deadline;
         vm_done_fn fn;
         void *userdata;
@@ -34,32 +35,40 @@ static void wake(struct vm_waiter *w, const struct error *err)
         fn(userdata, err);
 }
 
-void vm_wake_waiters(struct vm *vm, const struct error *err)
+void vm_wake_waiters(struct vm *vm, enum vm_wanted wanted, const struct error *err)
 {
-        while (vm->waiters)
-                wake(vm->waiters, err);
+        struct vm_waiter *w = vm->waiters;
+
+        while (w) {
+                if (w->wanted & wanted) {
+                        wake(w, err);
+                        w = vm->waiters; /* fn may have changed any of them */
+                } else {
+                        w = w->next;
+                }
+        }
 }
 
 static void on_deadline(void *userdata)
 {
         struct vm_waiter *w = userdata;
+        const char *name = w->vm->record.name;
         struct error err = ERROR_INIT;
 
-        error_set(&err, ERR_TIMEOUT, "the agent of VM '%s' does not answer; see 'initvm -n %s console --log'", w->vm->record.name,
-                  w->vm->record.name);
+        if (w->wanted == VM_WANTED_AGENT)
+                error_set(&err, ERR_TIMEOUT, "the agent of VM '%s' does not answer; see 'initvm -n %s console --log'", name,
+                          name);
+        else
+                error_set(&err, ERR_TIMEOUT, "VM '%s' has no console yet; see 'initvm -n %s status'", name, name);
         wake(w, &err);
 }
 
-struct vm_waiter *vm_when_ready(struct vm *vm, uint64_t timeout_ms, vm_done_fn fn, void *userdata)
+static struct vm_waiter *waiter_new(struct vm *vm, enum vm_wanted wanted, uint64_t timeout_ms, vm_done_fn fn, void *userdata)
 {
-        struct vm_waiter *w;
+        struct vm_waiter *w = xcalloc(1, sizeof(*w));
 
-        if (channel_ready(vm->channel)) {
-                fn(userdata, NULL);
-                return NULL;
-        }
-        w = xcalloc(1, sizeof(*w));
         w->vm = vm;
+        w->wanted = wanted;
         w->fn = fn;
         w->userdata = userdata;
         w->next = vm->waiters;
@@ -69,4 +78,22 @@ struct vm_waiter *vm_when_ready(struct vm *vm, uint64_t timeout_ms, vm_done_fn f
         w->deadline = loop_add_timer(vm->daemon->loop, on_deadline, w);
         loop_timer_arm(w->deadline, timeout_ms);
         return w;
+}
+
+struct vm_waiter *vm_when_ready(struct vm *vm, uint64_t timeout_ms, vm_done_fn fn, void *userdata)
+{
+        if (vm->agent_usable || vm->agent_error.code != ERR_NONE) {
+                fn(userdata, vm->agent_usable ? NULL : &vm->agent_error);
+                return NULL;
+        }
+        return waiter_new(vm, VM_WANTED_AGENT, timeout_ms, fn, userdata);
+}
+
+struct vm_waiter *vm_when_console(struct vm *vm, vm_done_fn fn, void *userdata)
+{
+        if (vm->console) {
+                fn(userdata, NULL);
+                return NULL;
+        }
+        return waiter_new(vm, VM_WANTED_CONSOLE, CONSOLE_TIMEOUT_MS, fn, userdata);
 }

@@ -18,7 +18,8 @@ static int will_do(struct connection *c, const struct request *r, const char *pa
 
         if (connection_run(c, r, command, VERSION_OUTPUT_MAX, &output, ret_status, err) < 0)
                 return -1;
-        return *ret_status == 0 && agent_version_parse(output, &version) == 0 && agent_version_will_do(&version, INITVM_VERSION);
+        return *ret_status == 0 && agent_version_parse(output, &version) == 0 &&
+               agent_version_judge(&version, INITVM_VERSION) == AGENT_USE;
 }
 
 const char *remote_agent_find(struct connection *c, const struct request *r, uploading_fn uploading, void *userdata,

@@ -3,6 +3,8 @@
 
 #include "base/util.h"
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,16 +46,32 @@ int agent_version_parse(const char *output, struct agent_version *ret)
         return -1;
 }
 
-bool agent_version_will_do(const struct agent_version *agent, const char *version)
+int agent_version_read(const char *text, uint64_t protocol_min, uint64_t protocol_max, struct agent_version *ret)
 {
-        unsigned wanted[3];
+        struct agent_version v = {.protocol_min = (unsigned)protocol_min, .protocol_max = (unsigned)protocol_max};
 
-        if (agent->protocol_max < AGENT_PROTOCOL_MIN || agent->protocol_min > AGENT_PROTOCOL_MAX)
-                return false;
-        if (parse_parts(version, wanted) < 0)
-                return false;
+        if (parse_parts(text, v.part) < 0 || protocol_min > protocol_max || protocol_max > UINT_MAX)
+                return -1;
+        *ret = v;
+        return 0;
+}
+
+static bool is_older(const struct agent_version *agent, const char *version)
+{
+        unsigned wanted[3] = {0};
+
+        parse_parts(version, wanted);
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
                 if (agent->part[i] != wanted[i])
-                        return agent->part[i] > wanted[i];
-        return true;
+                        return agent->part[i] < wanted[i];
+        return false;
+}
+
+enum agent_verdict agent_version_judge(const struct agent_version *agent, const char *version)
+{
+        if (agent->protocol_max < AGENT_PROTOCOL_MIN)
+                return AGENT_UPDATE_FIRST;
+        if (agent->protocol_min > AGENT_PROTOCOL_MAX)
+                return AGENT_TOO_NEW;
+        return is_older(agent, version) ? AGENT_USE_UPDATE : AGENT_USE;
 }

@@ -63,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if (r.kind == REQUEST_CONNECT || r.kind == REQUEST_LISTEN)
                 check_address(&r);
+        if (r.kind == REQUEST_UPDATE && (r.update.size == 0 || r.update.size > UPDATE_SIZE_MAX))
+                abort();
         if (r.kind == REQUEST_EXEC)
                 check_exec(&r);
         else if (r.exec.argv ||

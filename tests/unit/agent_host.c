@@ -275,7 +275,7 @@ static void queue_stdin(struct host *h)
                 while (r->to_send > 0 && r->credit > 0 && !r->closed && buf_size(&h->out) < OUT_ROOM) {
                         size_t n = MIN(MIN(r->to_send, r->credit), FRAME_PAYLOAD_MAX);
                         for (size_t i = 0; i < n; i++)
-                                chunk[i] = pattern(r->sent + i);
+                                chunk[i] = r->content ? r->content[r->sent + i] : pattern(r->sent + i);
                         frame_write(&h->out, FRAME_DATA, r->id, CHANNEL_STDIN, chunk, n);
                         r->credit -= (uint32_t)n;
                         r->sent += n;

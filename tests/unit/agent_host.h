@@ -23,7 +23,8 @@ struct run {
         uint32_t id;
         bool no_grants;   /* never gives credit back */
         bool echo;        /* what comes on stdout must be the bytes of `pattern` in order */
-        uint64_t to_send; /* bytes of `pattern` still to be sent, then EOF */
+        uint64_t to_send; /* bytes of `pattern`, or of `content`, still to be sent, then EOF */
+        const uint8_t *content;
         uint64_t sent;
         bool eof_sent;
         uint32_t credit;
