@@ -122,7 +122,8 @@ $1/obj/%.o: %.c $$(FLAGS_STAMP)
 # What an .incbin takes in, the compiler's dependency files do not tell.
 $1/obj/initvm/provision/guest_files.o: $$(wildcard initvm/provision/*.sh initvm/agent/*.service)
 $1/obj/initvm/daemon/ssh_identity.o: initvm/daemon/ssh_guest.sh
-$1/obj/initvm/daemon/methods.o: $$(wildcard initvm/wire/*.varlink)
+$1/obj/initvm/io/server.o: initvm/wire/org.varlink.service.varlink
+$1/obj/initvm/daemon/methods.o: initvm/wire/org.initvm.varlink
 $$(foreach d,$$(FOLDERS),$$(eval $$(call archive_rule,$1,$$d)))
 endef
 # $1 folder of the variant, $2 folder of sources

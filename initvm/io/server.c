@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/server.h"
 
+#include "base/embed.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -102,6 +103,17 @@ static void reply_service_error(struct client *c, const char *name, const char *
         conn_flush(c->conn);
 }
 
+EMBED(server_service_text, "wire/org.varlink.service.varlink");
+extern const char server_service_text[];
+
+/* The text of an interface that is served here; NULL when there is none of that name. */
+static const char *interface_text(const struct server *s, const char *name)
+{
+        if (streq(name, "org.varlink.service"))
+                return server_service_text;
+        return streq(name, s->interface->name) ? s->interface->description : NULL;
+}
+
 /* org.varlink.service, as varlink.org/Service describes it. True when the method is one of it. */
 static bool serve_introspection(struct client *c, const struct varlink_call *request)
 {
@@ -117,12 +129,14 @@ static bool serve_introspection(struct client *c, const struct varlink_call *req
                 json_add(parameters, "interfaces", json_from_strv(interfaces));
         } else if (streq(request->method, "org.varlink.service.GetInterfaceDescription")) {
                 const char *name = json_get_string(request->parameters, "interface", "");
-                if (!streq(name, s->interface->name)) {
+                const char *text = interface_text(s, name);
+
+                if (!text) {
                         json_object_put(parameters);
                         reply_service_error(c, "org.varlink.service.InterfaceNotFound", "interface", name);
                         return true;
                 }
-                json_add_string(parameters, "description", s->interface->description);
+                json_add_string(parameters, "description", text);
         } else {
                 json_object_put(parameters);
                 return false;

@@ -37,11 +37,14 @@ rss() {
 	[[ $output == *org.varlink.service* && $output == *'"org.initvm"'* ]]
 }
 
-@test "GetInterfaceDescription returns the interface as it is in the sources" {
-	"$varlink" call org.varlink.service.GetInterfaceDescription '{"interface": "org.initvm"}' | json parameters.description \
-		>"$BATS_TEST_TMPDIR/description"
-	# Neither the shell nor the interface cares about empty lines at the end.
-	[ "$(cat "$BATS_TEST_TMPDIR/description")" = "$(cat "$TREE/initvm/wire/org.initvm.varlink")" ]
+@test "GetInterfaceDescription returns the interfaces as they are in the sources" {
+	local interface
+	for interface in org.initvm org.varlink.service; do
+		"$varlink" call org.varlink.service.GetInterfaceDescription "{\"interface\": \"$interface\"}" | json parameters.description \
+			>"$BATS_TEST_TMPDIR/description"
+		# Neither the shell nor the interface cares about empty lines at the end.
+		[ "$(cat "$BATS_TEST_TMPDIR/description")" = "$(cat "$TREE/initvm/wire/$interface.varlink")" ]
+	done
 }
 
 @test "unknown interfaces and methods get Varlink's own errors" {
