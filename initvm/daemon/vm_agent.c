@@ -51,7 +51,7 @@ static void on_updated(void *userdata, const struct error *err)
                 update_failed(vm, err);
 }
 
-/* Once for each channel: an agent that is old again afterwards would be replaced for ever. */
+/* Once, until an agent is not older than we are: one that is old again after it was replaced would be replaced for ever. */
 static void update(struct vm *vm, const char *version)
 {
         struct error err = ERROR_INIT;
@@ -93,6 +93,8 @@ static void on_hello(void *userdata, struct json_object *parameters)
         vm->record.hostname = xstrdup(json_get_string(parameters, "hostname", vm->record.name));
         vm->agent_usable = false;
         vm->agent_error.code = ERR_NONE;
+        if (verdict == AGENT_USE)
+                vm->agent_updated = false;
         if (verdict == AGENT_USE || verdict == AGENT_USE_UPDATE)
                 become_ready(vm);
         if (verdict == AGENT_TOO_NEW) {

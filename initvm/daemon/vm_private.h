@@ -15,7 +15,7 @@ struct vm {
         struct console *console;
 
         struct agent_update *agent_update; /* under way */
-        bool agent_updated;                /* tried once since the channel was opened */
+        bool agent_updated;                /* and its success was not seen yet */
         bool agent_usable;                 /* it said Hello, and speaks what we speak */
         struct error agent_error;          /* why it cannot be used, when that is final */
 
