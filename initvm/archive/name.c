@@ -47,9 +47,11 @@ char *name_unescape(const char *text)
                 int value = (unsigned char)*p;
 
                 if (*p == '%') {
-                        if (digit(p[1]) < 0 || digit(p[2]) < 0)
+                        int high = digit(p[1]), low = high < 0 ? -1 : digit(p[2]);
+
+                        if (low < 0)
                                 return NULL;
-                        value = digit(p[1]) * 16 + digit(p[2]);
+                        value = 16 * high + low;
                         p += 2;
                 }
                 if (value == 0)

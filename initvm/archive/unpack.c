@@ -178,7 +178,7 @@ static int write_file(struct unpacker *u, const char *path, struct archive_entry
         while ((r = tar_read_data(&u->tar, &data, &n, &offset, err)) > 0) {
                 if (write_at(u->file.fd, data, n, offset) < 0)
                         return error_errno(err, errno, "cannot write '%s'", path);
-                end = offset + (int64_t)n;
+                end = n > 0 ? offset + (int64_t)n : end;
         }
         if (r < 0)
                 return error_prefix(err, "cannot write '%s'", path);

@@ -16,6 +16,7 @@ enum command_flags {
         COMMAND_VERBATIM = 4,   /* everything from the first operand on is passed on as it is; where the VM is an operand, what is
                                    behind "--" */
         COMMAND_EXEC_STATUS = 8, /* passes on another program's exit status: own failures are 124 to 127 */
+        COMMAND_FILES = 16,      /* the operands are files here, or NAME:PATH; for completion */
 };
 
 /* One use of the program: what was parsed. */

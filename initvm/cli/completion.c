@@ -52,11 +52,22 @@ static void bash_option_arguments(const char *command, const struct option_spec 
         }
 }
 
+/* Files, and the names of VMs with the colon that stands behind them. */
+#define BASH_FILES                                                                                                               \
+        "            if [[ $cur != -* ]]; then\n"                                                                                \
+        "                compopt -o filenames\n"                                                                                 \
+        "                mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"; compgen -S : -W \"$(" NAMES ")\" -- \"$cur\")\n"       \
+        "                [[ ${COMPREPLY[*]} == *: ]] && compopt -o nospace\n"                                                    \
+        "                return\n"                                                                                               \
+        "            fi\n"
+
 static void bash_operands(const struct command *c, struct buf *out)
 {
         autofree char *words = c->words ? spaced(c->words) : NULL;
 
-        if (words)
+        if (c->flags & COMMAND_FILES)
+                buf_printf(out, "%s            words=''\n", BASH_FILES);
+        else if (words)
                 buf_printf(out, "            words=\"%s\"\n", words);
         else if (names_existing_vm(c))
                 buf_printf(out, "            words=$(" NAMES ")\n");
@@ -180,6 +191,8 @@ void completion_zsh(struct buf *out)
                         buf_printf(out, " \\\n                '1:word:(%s)'", words);
                 else if (names_existing_vm(c))
                         buf_printf(out, " \\\n                '1:name:_initvm_names'");
+                else if (c->flags & COMMAND_FILES)
+                        buf_printf(out, " \\\n                '*:file:_files'");
                 else if (c == &command_help)
                         buf_printf(out, " \\\n                '1:command:_initvm_commands'");
                 buf_printf(out, "\n            ;;\n");
@@ -227,7 +240,9 @@ static void fish_command(const struct command *c, struct buf *out)
         buf_printf(out, "'\n");
         for (const struct option_spec *o = c->options; o && o->name; o++)
                 fish_option(o, condition, out);
-        if (words)
+        if (c->flags & COMMAND_FILES)
+                buf_printf(out, "complete -c initvm -n '%s' -F -a '(printf \"%%s:\\n\" (" NAMES "))'\n", condition);
+        else if (words)
                 buf_printf(out, "complete -c initvm -n '%s' -a '%s'\n", condition, words);
         else if (names_existing_vm(c))
                 buf_printf(out, "complete -c initvm -n '%s' -a '(" NAMES ")'\n", condition);

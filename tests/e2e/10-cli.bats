@@ -5,7 +5,7 @@
 
 load ../lib/common
 
-commands=(create start stop restart ensure destroy status list images exec shell attach daemon help version completion)
+commands=(create start stop restart ensure destroy status list images exec shell cp attach daemon help version completion)
 
 setup_file() { new_home; }
 teardown_file() { remove_home; }
