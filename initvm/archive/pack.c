@@ -18,13 +18,16 @@
 /* Of an entry beside its content: its header, an extended one and that one's content, 512 bytes each. */
 #define ENTRY_COST 1536
 
+/* Files are read in pieces of this size: many times TAR_WRITE_SIZE. */
+#define BLOCK ((size_t)1024 * 1024)
+
 /* More pieces of data than that in a sparse file, and what is left is sent as data: the list of them is kept in memory. */
 #define EXTENTS_MAX 65536
 
 struct packer {
         const struct pack_options *options;
         struct tar_writer tar;
-        char *block;      /* TAR_BLOCK for file contents */
+        char *block;      /* BLOCK bytes for file contents */
         struct buf name;  /* of the entry, without a NUL */
         const char *path; /* of the source, for messages */
         size_t path_skip; /* how much of `name` stands for it */
@@ -103,7 +106,7 @@ static int shrank(struct packer *p, struct error *err)
 static int pack_data(struct packer *p, int fd, int64_t from, int64_t to, struct error *err)
 {
         while (from < to) {
-                ssize_t n = pread(fd, p->block, MIN(TAR_BLOCK, (size_t)(to - from)), from);
+                ssize_t n = pread(fd, p->block, MIN(BLOCK, (size_t)(to - from)), from);
 
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -318,7 +321,7 @@ int pack(const struct pack_options *options, struct error *err)
 
         if (look_first(options, err) < 0)
                 return -1;
-        p.block = xcalloc(1, TAR_BLOCK);
+        p.block = xcalloc(1, BLOCK);
         tar_writer_init(&p.tar, options->fd);
         for (char *const *path = options->paths; *path && r == 0; path++)
                 r = pack_source(&p, *path, err);
@@ -337,8 +340,8 @@ static ssize_t read_block(int fd, char *block)
 {
         size_t n = 0;
 
-        while (n < TAR_BLOCK) {
-                ssize_t r = read(fd, block + n, TAR_BLOCK - n);
+        while (n < BLOCK) {
+                ssize_t r = read(fd, block + n, BLOCK - n);
 
                 if (r < 0 && errno != EINTR)
                         return -1;
@@ -351,7 +354,7 @@ static ssize_t read_block(int fd, char *block)
 
 int pack_content(int from, int fd, struct error *err)
 {
-        autofree char *block = xcalloc(1, TAR_BLOCK);
+        autofree char *block = xcalloc(1, BLOCK);
         struct tar_writer tar;
         ssize_t n;
         int r = 0;

@@ -39,7 +39,7 @@ void tar_writer_init(struct tar_writer *w, int fd)
                 abort();
         must(archive_write_set_format_pax(w->archive));
         must(archive_write_set_format_option(w->archive, "pax", "hdrcharset", "BINARY"));
-        must(archive_write_set_bytes_per_block(w->archive, (int)TAR_BLOCK));
+        must(archive_write_set_bytes_per_block(w->archive, (int)TAR_WRITE_SIZE));
         must(archive_write_set_bytes_in_last_block(w->archive, 1)); /* no padding behind the end */
         must(archive_write_open(w->archive, w, NULL, on_write, NULL));
 }
@@ -92,7 +92,7 @@ static la_ssize_t on_read(struct archive *archive, void *userdata, const void **
         ssize_t n;
 
         do
-                n = read(r->fd, r->block, TAR_BLOCK);
+                n = read(r->fd, r->block, TAR_READ_SIZE);
         while (n < 0 && errno == EINTR);
         if (n < 0) {
                 r->errnum = errno;
@@ -105,7 +105,7 @@ static la_ssize_t on_read(struct archive *archive, void *userdata, const void **
 
 void tar_reader_init(struct tar_reader *r, int fd)
 {
-        *r = (struct tar_reader){.archive = archive_read_new(), .fd = fd, .block = xcalloc(1, TAR_BLOCK)};
+        *r = (struct tar_reader){.archive = archive_read_new(), .fd = fd, .block = xcalloc(1, TAR_READ_SIZE)};
         if (!r->archive)
                 abort();
         must(archive_read_support_format_tar(r->archive));

@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As much as the pipes hold that such streams come through (agent/exec.c). */
-#define TAR_BLOCK ((size_t)256 * 1024)
+/* Read at once: as much as the pipes hold that such streams come through (agent/exec.c). */
+#define TAR_READ_SIZE  ((size_t)256 * 1024)
+/* Written at once. Of content that is given in larger pieces than that, whole blocks are not copied. */
+#define TAR_WRITE_SIZE ((size_t)64 * 1024)
 
 struct tar_writer {
         struct archive *archive;

@@ -49,7 +49,7 @@ make_tree() {
 
 # Everything that a copy keeps, one line each.
 state_of() {
-	(cd "$1" && find . -printf '%p %y %m %s %T@ %l\n' | sort && find . -type f -exec cat {} + | sha256sum)
+	(cd "$1" && export LC_ALL=C && find . -printf '%p %y %m %s %T@ %l\n' | sort && find . -type f -print0 | sort -z | xargs -0 cat | sha256sum)
 }
 
 find_temporary() {
