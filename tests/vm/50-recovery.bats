@@ -173,6 +173,31 @@ agent_is_another_than() {
 	pid=$(guest systemctl show -P MainPID initvm-agent 2>/dev/null) && [ "$pid" != "$1" ] && [ "$pid" != 0 ]
 }
 
+# libvirt's own tool in the daemon's place; as root with the daemon's view of /dev/kvm, see libvirt_connection.c.
+in_place_of_daemon() {
+	unshare --mount sh -c '[ ! -e /dev/kvm ] || mount --bind "$INITVM_HOME/no-kvm" /dev/kvm
+		exec virsh --quiet --connect "qemu:///embed?root=$INITVM_HOME/libvirt" "$1"' - "$1"
+}
+
+@test "saved and restored with output on its way: the same boot goes on, the next call is in step" {
+	[ "$(id -u)" -eq 0 ] || skip 'needs root for a /dev without KVM'
+	local boot pid
+	boot=$(guest cat /proc/sys/kernel/random/boot_id)
+	# Nobody reads: credits are spent, and frames wait everywhere on the way.
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	initvm exec -n base -- sh -c 'echo begun >&2; exec cat /dev/zero' >"$BATS_TEST_TMPDIR/fifo" 2>"$BATS_TEST_TMPDIR/errors" 3>&- &
+	pid=$!
+	exec 7<"$BATS_TEST_TMPDIR/fifo"
+	wait_line "$BATS_TEST_TMPDIR/errors" begun
+	kill_daemon
+	in_place_of_daemon "save base $INITVM_HOME/saved; restore $INITVM_HOME/saved"
+	rm "$INITVM_HOME/saved"
+	[ "$(guest cat /proc/sys/kernel/random/boot_id)" = "$boot" ]
+	[ "$(echo word | guest cat)" = word ]
+	exec 7<&-
+	wait "$pid" || true
+}
+
 @test "QEMU stands still: what asks is told so in time, the daemon answers, and everything goes on afterwards" {
 	local qemu exec_pid code=0
 	qemu=$(vm_get base pid)
