@@ -22,7 +22,7 @@ struct tunnel {
         struct loop_source *source;
         struct buf queue;   /* for the peer */
         bool starved;       /* there may be something to read, but there is no credit */
-        bool reading_ended; /* the peer will send no more; the host was told */
+        bool reading_ended; /* the peer will send no more */
         bool host_ended;    /* the host will send no more */
         bool writing_ended; /* shut down, or the peer takes no more */
         bool hung_up;       /* the peer has closed both directions: what is to be read is read, the rest is void */
@@ -78,7 +78,8 @@ static void on_turn(struct pump *pump)
                 t->reset |= n < 0;
                 t->writing_ended |= n < 0;
                 t->reading_ended = true;
-                stream_eof(t->stream, CHANNEL_STDOUT);
+                if (!t->reset) /* a reset is no end in order: the host must not take it for one */
+                        stream_eof(t->stream, CHANNEL_STDOUT);
                 finish_when_done(t);
         }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections through the agent: into the guest and out of it.  The peers are this process, or a server that it forks. */
-#include "agent_host.h"
+/* Connections through the agent into the guest.  The peers are this process, or a server that it forks. */
+#include "agent_peer.h"
 
 #include "base/address.h"
 #include "base/file.h"
@@ -21,142 +21,12 @@
 /* More than what is buffered on the way by far. */
 #define MUCH (20u << 20)
 
-/* The agent's own, agent/listen.h. */
-#define WAITING_MAX      16
-#define LISTENERS_MAX    16
-#define CLAIM_TIMEOUT_MS 10000
-
 /* What the kernel may hold of a connection that nobody reads, both ends together; above it tcp(7) would have been told to. */
 #define SOCKET_BUFFERS_MAX (12u << 20)
-
-struct peer {
-        char folder[32]; /* of a unix socket; "" for TCP */
-        char address[64];
-        int listener;
-};
-
-static void peer_listen(struct peer *p, int family)
-{
-        struct sockaddr_un un = {.sun_family = AF_UNIX};
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-        struct sockaddr *any = family == AF_UNIX   ? (struct sockaddr *)&un
-                               : family == AF_INET ? (struct sockaddr *)&in
-                                                   : (struct sockaddr *)&in6;
-        socklen_t size = family == AF_UNIX ? sizeof(un) : family == AF_INET ? sizeof(in) : sizeof(in6);
-
-        *p = (struct peer){.listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        assert_return_code(p->listener, errno);
-        if (family == AF_UNIX) {
-                memcpy(p->folder, "/tmp/initvm-test-XXXXXX", sizeof("/tmp/initvm-test-XXXXXX"));
-                assert_non_null(mkdtemp(p->folder));
-                snprintf(un.sun_path, sizeof(un.sun_path), "%s/socket", p->folder);
-        }
-        assert_return_code(bind(p->listener, any, size), errno);
-        assert_return_code(listen(p->listener, 128), errno);
-        assert_return_code(getsockname(p->listener, any, &size), errno);
-        if (family == AF_UNIX)
-                snprintf(p->address, sizeof(p->address), "%.60s", un.sun_path);
-        else if (family == AF_INET)
-                snprintf(p->address, sizeof(p->address), "127.0.0.1:%u", ntohs(in.sin_port));
-        else
-                snprintf(p->address, sizeof(p->address), "[::1]:%u", ntohs(in6.sin6_port));
-}
-
-static void peer_done(struct peer *p)
-{
-        close(p->listener);
-        if (p->folder[0])
-                tree_remove(p->folder, NULL);
-}
-
-static struct run *open_method(struct host *h, const char *method, const char *address)
-{
-        autofree char *call =
-                xasprintf("{\"method\":\"org.initvm.agent.%s\",\"parameters\":{\"address\":\"%s\"}}", method, address);
-
-        return host_open(h, call);
-}
-
-static struct run *open_accept(struct host *h, uint64_t connection)
-{
-        autofree char *call = xasprintf("{\"method\":\"org.initvm.agent.Accept\",\"parameters\":{\"connection\":%llu}}",
-                                        (unsigned long long)connection);
-
-        return host_open(h, call);
-}
-
-/* The agent's connection to the peer: both ends. */
-static struct run *connect_peer(struct host *h, struct peer *p, int *ret_fd)
-{
-        struct run *r = open_method(h, "Connect", p->address);
-
-        host_wait_started(h, r);
-        *ret_fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
-        assert_return_code(*ret_fd, errno);
-        return r;
-}
-
-/* From a test to where the agent listens. */
-static int dial(const char *text)
-{
-        struct address_socket sockets[ADDRESS_SOCKADDRS_MAX];
-        struct address address;
-        int fd;
-
-        assert_return_code(address_parse(text, &address, NULL), 0);
-        address_sockets(&address, sockets);
-        fd = socket(sockets[0].storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_return_code(fd, errno);
-        assert_return_code(connect(fd, (struct sockaddr *)&sockets[0].storage, sockets[0].size), errno);
-        return fd;
-}
-
-static void send_data(struct host *h, struct run *r, const char *text)
-{
-        frame_write(&h->out, FRAME_DATA, r->id, CHANNEL_STDIN, text, strlen(text));
-}
-
-static void send_eof(struct host *h, struct run *r)
-{
-        frame_write(&h->out, FRAME_EOF, r->id, CHANNEL_STDIN, NULL, 0);
-}
-
-struct readable {
-        int fd;
-};
-
-static bool is_readable(void *userdata)
-{
-        struct pollfd p = {.fd = ((struct readable *)userdata)->fd, .events = POLLIN};
-
-        return poll(&p, 1, 0) == 1;
-}
-
-/* What the peer gets next: n bytes, 0 at the end, -1 with errno. The host's loop goes on meanwhile. */
-static ssize_t peer_read(struct host *h, int fd, void *data, size_t n)
-{
-        struct readable readable = {fd};
-        uint64_t end = now_ms() + HOST_DEADLINE_MS;
-
-        while (!is_readable(&readable)) {
-                assert_true(now_ms() < end);
-                host_until(h, 20, is_readable, &readable);
-        }
-        return read(fd, data, n);
-}
 
 static bool has_eof(void *userdata)
 {
         return ((struct run *)userdata)->eof[CHANNEL_STDOUT];
-}
-
-static void assert_ended_well(struct host *h, struct run *r)
-{
-        host_wait(h, r);
-        if (r->err.code != ERR_NONE)
-                fail_msg("%s", r->err.message);
-        assert_true(r->eof[CHANNEL_STDOUT]);
 }
 
 /* A server that gives back what it gets, and ends a connection when the other side has. */
@@ -531,150 +401,6 @@ static void test_host_gives_no_credit(void **state)
         host_stop(h);
 }
 
-/* ---- the other way */
-
-static void test_listen(void **state)
-{
-        struct host *h = host_start_synced();
-        struct run *l = open_method(h, "Listen", "127.0.0.1:0"), *r;
-        char data[16];
-        int fd;
-        (void)state;
-
-        host_wait_started(h, l);
-        fd = dial(l->address);
-        host_wait_connections(h, l, 1);
-        r = open_accept(h, l->connections[0]);
-        host_wait_started(h, r);
-        send_data(h, r, "hello");
-        assert_int_equal(peer_read(h, fd, data, sizeof(data)), 5);
-        assert_int_equal(write(fd, "back", 4), 4);
-        shutdown(fd, SHUT_WR);
-        send_eof(h, r);
-        assert_ended_well(h, r);
-        assert_string_equal(run_text(r, CHANNEL_STDOUT), "back");
-        close(fd);
-
-        /* A number is good once. */
-        r = open_accept(h, l->connections[0]);
-        host_wait(h, r);
-        assert_int_equal(r->err.code, ERR_NOT_FOUND);
-
-        /* The address is taken while it is listened on, and free afterwards; who waits then is reset. */
-        autofree char *address = xstrdup(l->address);
-        r = open_method(h, "Listen", address);
-        host_wait(h, r);
-        assert_int_equal(r->err.code, ERR_EXISTS);
-        fd = dial(address);
-        host_wait_connections(h, l, 2);
-        host_close(h, l);
-        assert_int_equal(peer_read(h, fd, data, sizeof(data)), -1);
-        close(fd);
-        l = open_method(h, "Listen", address);
-        host_wait_started(h, l);
-        assert_string_equal(l->address, address);
-        host_stop(h);
-}
-
-static void test_listen_unix(void **state)
-{
-        struct host *h = host_start_synced();
-        char folder[] = "/tmp/initvm-test-XXXXXX", data[16];
-        struct run *l, *r;
-        struct stat st;
-        int fd;
-        (void)state;
-
-        assert_non_null(mkdtemp(folder));
-        autofree char *path = xasprintf("%s/socket", folder), *file = xasprintf("%s/file", folder);
-        l = open_method(h, "Listen", path);
-        host_wait_started(h, l);
-        assert_return_code(stat(path, &st), errno);
-        assert_int_equal(st.st_mode, S_IFSOCK | 0600);
-        fd = dial(path);
-        host_wait_connections(h, l, 1);
-        r = open_accept(h, l->connections[0]);
-        send_data(h, r, "hello");
-        assert_int_equal(peer_read(h, fd, data, sizeof(data)), 5);
-        close(fd);
-        assert_ended_well(h, r);
-        r = open_method(h, "Listen", path);
-        host_wait(h, r);
-        assert_int_equal(r->err.code, ERR_EXISTS);
-
-        /* The file goes with the listener. One that a killed program left is replaced, another file is not. */
-        host_close(h, l);
-        l = open_method(h, "Listen", path);
-        host_wait_started(h, l);
-        kill(h->pid, SIGKILL);
-        assert_true(WIFSIGNALED(host_wait_exit(h)));
-        assert_return_code(stat(path, &st), errno);
-        h = host_start_synced();
-        l = open_method(h, "Listen", path);
-        host_wait_started(h, l);
-        close(dial(path));
-        assert_return_code(file_write_atomic(file, 0644, "x", 1, NULL), 0);
-        l = open_method(h, "Listen", file);
-        host_wait(h, l);
-        assert_int_equal(l->err.code, ERR_EXISTS);
-        host_stop(h);
-        assert_int_equal(stat(path, &st), -1);
-        tree_remove(folder, NULL);
-}
-
-static void test_listeners_limit(void **state)
-{
-        struct host *h = host_start_synced();
-        struct run *r = NULL;
-        (void)state;
-
-        for (int i = 0; i < LISTENERS_MAX; i++) {
-                r = open_method(h, "Listen", "127.0.0.1:0");
-                host_wait_started(h, r);
-        }
-        struct run *refused = open_method(h, "Listen", "127.0.0.1:0");
-        host_wait(h, refused);
-        assert_int_equal(refused->err.code, ERR_STATE);
-        host_close(h, r);
-        r = open_method(h, "Listen", "127.0.0.1:0");
-        host_wait_started(h, r);
-        host_stop(h);
-}
-
-/* So many are told, the rest waits in the kernel; taking one tells the next; those that nobody takes are reset. */
-static void test_unclaimed(void **state)
-{
-        struct host *h = host_start_synced();
-        struct run *l = open_method(h, "Listen", "127.0.0.1:0"), *r;
-        int fds[WAITING_MAX + 1];
-        uint64_t start = now_ms();
-        char data[1];
-        (void)state;
-
-        host_wait_started(h, l);
-        for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-                fds[i] = dial(l->address);
-        host_wait_connections(h, l, WAITING_MAX);
-        host_for(h, 200);
-        assert_int_equal(l->n_connections, WAITING_MAX);
-        r = open_accept(h, l->connections[3]);
-        host_wait_started(h, r);
-        host_wait_connections(h, l, WAITING_MAX + 1);
-        for (size_t i = 0; i < WAITING_MAX; i++)
-                if (i != 3) {
-                        assert_int_equal(peer_read(h, fds[i], data, 1), -1);
-                        close(fds[i]);
-                }
-        assert_true(now_ms() - start >= CLAIM_TIMEOUT_MS - 100);
-        assert_false(r->done);
-        r = open_accept(h, l->connections[0]);
-        host_wait(h, r);
-        assert_int_equal(r->err.code, ERR_NOT_FOUND);
-        host_stop(h);
-        close(fds[3]);
-        close(fds[WAITING_MAX]);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -690,10 +416,6 @@ int main(void)
                 cmocka_unit_test(test_many_at_once),
                 cmocka_unit_test(test_peer_does_not_read),
                 cmocka_unit_test(test_host_gives_no_credit),
-                cmocka_unit_test(test_listen),
-                cmocka_unit_test(test_listen_unix),
-                cmocka_unit_test(test_listeners_limit),
-                cmocka_unit_test(test_unclaimed),
         };
 
         return cmocka_run_group_tests_name("agent connections", tests, NULL, NULL);
