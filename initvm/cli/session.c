@@ -124,12 +124,16 @@ static void handle_frame(struct session *s, const struct frame *f)
                 else
                         session_fail(s, ERR_PROTOCOL, "the daemon sent a broken message: %s", err.message);
                 return;
+        case FRAME_EOF:
+                if (s->events->output_ended)
+                        s->events->output_ended(s->userdata, f->channel);
+                return;
         case FRAME_CLOSE:
                 if (!s->ending)
                         s->events->closed(s->userdata);
                 return;
         default:
-                return; /* EOF of an output: the end itself is a message */
+                return;
         }
 }
 

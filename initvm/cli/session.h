@@ -20,6 +20,8 @@ struct session;
 struct session_events {
         /* A MESSAGE frame. */
         void (*message)(void *userdata, struct json_object *message);
+        /* The end of what comes for an output (its channel). May be NULL. */
+        void (*output_ended)(void *userdata, uint8_t channel);
         /* The stream or the connection ended. The session is over unless session_end() was called before. */
         void (*closed)(void *userdata);
         /* Looks at what was read from standard input before it is sent; returns how many bytes of it to send. May be NULL. */

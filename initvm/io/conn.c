@@ -25,6 +25,8 @@ struct conn {
         bool paused;
         bool eof;       /* nothing more to read */
         bool broken;    /* nothing more can be written */
+        bool failed;    /* reading ended with an error */
+        bool ending;    /* the owner writes no more: our side is shut down when the output is out */
         bool finishing; /* owned by nobody: flushes, lingers, frees itself */
         bool shut;
         size_t dropped; /* input that came after our side was shut down */
@@ -58,6 +60,8 @@ static void write_some(struct conn *c)
         }
         if (c->broken)
                 buf_consume(&c->out, buf_size(&c->out));
+        else if (c->ending)
+                shutdown(c->fd, SHUT_WR);
 }
 
 /* Reads once; false when the conn was freed by a callback. */
@@ -71,7 +75,8 @@ static bool read_some(struct conn *c)
         c->freed = &freed;
         if (n <= 0) {
                 c->eof = true;
-                c->broken |= n < 0;
+                c->failed = n < 0;
+                c->broken |= c->failed;
                 if (c->events->ended)
                         c->events->ended(c->userdata);
         } else {
@@ -203,6 +208,17 @@ size_t conn_queued(const struct conn *c)
 bool conn_broken(const struct conn *c)
 {
         return c->broken;
+}
+
+bool conn_failed(const struct conn *c)
+{
+        return c->failed;
+}
+
+void conn_end_output(struct conn *c)
+{
+        c->ending = true;
+        conn_flush(c);
 }
 
 void conn_pause_input(struct conn *c, bool pause)

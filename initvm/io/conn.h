@@ -34,6 +34,8 @@ struct buf *conn_output(struct conn *c); /* append here, then conn_flush() */
 void conn_flush(struct conn *c);         /* writes what can be written, watches for the rest */
 size_t conn_queued(const struct conn *c);
 bool conn_broken(const struct conn *c); /* writing failed: output is dropped from now on */
+bool conn_failed(const struct conn *c); /* reading failed: the peer did not end in order (a reset) */
+void conn_end_output(struct conn *c);   /* tells the peer that nothing more comes, once the queued output is out */
 void conn_pause_input(struct conn *c, bool pause);
 
 /* Frees the connection once the queued output is out, however slowly the peer reads, or can no longer be. The owner must not

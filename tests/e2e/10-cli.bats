@@ -5,7 +5,8 @@
 
 load ../lib/common
 
-commands=(create start stop restart ensure destroy status list images exec shell cp attach daemon help version completion)
+commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward daemon help version
+	completion)
 
 setup_file() { new_home; }
 teardown_file() { remove_home; }
@@ -158,7 +159,7 @@ teardown() {
 	while read -r line; do
 		run initvm "$line" --help
 		expect 0
-	done < <(grep -oE '\binitvm( -n [a-z]+)? (create|start|exec|shell|attach|stop|destroy|list|status|images|help|daemon)\b' "$TREE/README.md" |
+	done < <(grep -oE '\binitvm( -n [a-z]+)? (create|start|exec|shell|cp|ssh-config|ssh|forward|attach|stop|destroy|list|status|images|help|daemon)\b' "$TREE/README.md" |
 		sed -E 's/initvm( -n [a-z]+)? //' | sort -u)
 	local options
 	options=$(for word in "${commands[@]}"; do initvm "$word" --help; done)

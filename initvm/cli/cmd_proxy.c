@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* initvm proxy: the SSH server of the VM on our standard input and output, for ssh_config(5)'s ProxyCommand. */
+#include "cli/commands.h"
+#include "cli/daemon.h"
+#include "cli/session.h"
+#include "cli/vm.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+/* Through the agent: also without a network in the VM. */
+#define SSH_ADDRESS "127.0.0.1:22"
+
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+
+static void on_message(void *userdata, struct json_object *message)
+{
+        struct session *s = userdata;
+        struct error err = ERROR_INIT;
+
+        if (varlink_read_reply(message, NULL, NULL, &err) < 0)
+                session_fail(s, err.code, "%s", err.message);
+        else
+                session_end(s, 0);
+}
+
+/* The server has hung up: there is nobody to talk to. */
+static void on_output_ended(void *userdata, uint8_t channel)
+{
+        (void)channel;
+        session_end(userdata, 0);
+}
+
+static void on_closed(void *userdata)
+{
+        session_fail(userdata, ERR_DISCONNECTED, "the connection to the VM was lost");
+}
+
+static void on_signal(void *userdata, int signo)
+{
+        session_quit(userdata, 128 + signo);
+}
+
+static const struct session_events events = {
+        .message = on_message, .output_ended = on_output_ended, .closed = on_closed, .signal = on_signal};
+
+/* Nothing listens on that port of a VM that is there. */
+static int no_server(const struct invocation *inv, struct client *c, struct error *err)
+{
+        autojson struct json_object *vm = NULL;
+
+        if (vm_status(c, inv, &vm, err) < 0)
+                return -1;
+        return error_set(err, ERR_NOT_FOUND,
+                         "no SSH server runs in VM '%s': 'initvm -n %s exec -- apt-get install openssh-server' installs one, "
+                         "'systemctl start ssh' there starts it",
+                         inv->name, inv->name);
+}
+
+static int run(const struct invocation *inv, struct error *err)
+{
+        struct json_object *parameters = vm_parameters(inv);
+        autoclient struct client *c = NULL;
+        struct session s;
+        int status;
+
+        json_add_string(parameters, "address", SSH_ADDRESS);
+        if (daemon_connect(&c, err) < 0) {
+                json_object_put(parameters);
+                return -1;
+        }
+        if (client_call(c, "org.initvm.Connect", parameters, VARLINK_UPGRADE, CALL_DEADLINE_MS, NULL, err) < 0)
+                return err->code == ERR_NOT_FOUND ? no_server(inv, c, err) : -1;
+        session_init(&s, take_ptr(c), &events, &s);
+        session_catch(&s, ends, ARRAY_SIZE(ends));
+        status = session_run(&s, STDIN_FILENO, err);
+        session_done(&s);
+        return status;
+}
+
+const struct command command_proxy = {
+        .name = "proxy",
+        .group = GROUP_INSIDE,
+        .flags = COMMAND_VM,
+        .summary = "connect standard input and output to the VM's SSH server",
+        .operands = "[HOST]",
+        .max_operands = 1,
+        .description =
+                "For the ProxyCommand of an SSH client, which 'initvm ssh-config' writes. HOST is what the client calls the VM, "
+                "and is ignored. Ends when either side does.",
+        .run = run,
+};
