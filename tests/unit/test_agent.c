@@ -180,6 +180,19 @@ static void test_bad_calls(void **state)
                 {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"\"]}}", ERR_INVALID, "'argv'"},
                 {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":\"ls\"}}", ERR_INVALID, "'argv' must be"},
                 {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"ls\",1]}}", ERR_INVALID, "'argv' must be"},
+                {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"ls\"],\"login\":true}}", ERR_INVALID,
+                 "'argv' must be empty"},
+                {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[],\"login\":1}}", ERR_INVALID,
+                 "'login' must be"},
+                {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"ls\"],\"terminal\":{\"rows\":1,\"columns\":1}"
+                 "}}",
+                 ERR_INVALID, "'terminal': 'name' is missing"},
+                {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"ls\"],\"terminal\":{\"name\":\"\",\"rows\":1,"
+                 "\"columns\":1}}}",
+                 ERR_INVALID, "'terminal' must have a name"},
+                {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"ls\"],\"terminal\":{\"name\":\"x\",\"rows\":"
+                 "65536,\"columns\":1}}}",
+                 ERR_INVALID, "'rows' and 'columns'"},
                 {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"ls\"],\"shell\":true}}", ERR_INVALID,
                  "'shell'"},
                 {"{\"method\":\"org.initvm.agent.Exec\",\"parameters\":{\"argv\":[\"ls\"],\"cwd\":\"tmp\"}}", ERR_INVALID,
