@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -122,6 +123,20 @@ static void take_signals(struct daemon *d, struct loop_source *ret[2])
         ret[1] = loop_add_signal(d->loop, SIGINT, on_signal, d);
 }
 
+/* Each stream of a VM holds a connection, and a timer until it is answered; each client that waits one as well. The usual limit
+ * of 1024 is less than four busy VMs need, and running out of it would end the daemon (io/loop.c). */
+#define NOFILE_WANTED 16384
+
+static void raise_nofile(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = MAX(limit.rlim_cur, MIN(limit.rlim_max, (rlim_t)NOFILE_WANTED));
+        setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void tell_ready(int fd, const char *text)
 {
         if (fd < 0)
@@ -204,6 +219,7 @@ int main(int argc, char **argv)
 
         if (r != 0)
                 return r - 1;
+        raise_nofile();
         umask(0022); /* private files are made private one by one; QEMU, as another user, must pass through libvirt's folders */
         d.loop = loop_new();
         take_signals(&d, signals);

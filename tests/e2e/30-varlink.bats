@@ -121,6 +121,12 @@ rss() {
 	expect 0
 }
 
+@test "the daemon may have more files open than its clients and the streams of many VMs need" {
+	local hard soft
+	read -r soft hard < <(sed -nE 's/^Max open files +([0-9]+) +([0-9]+).*/\1 \2/p' "/proc/$(cat "$INITVM_HOME/pid")/limits")
+	[ "$soft" -ge 16384 ] || [ "$soft" -eq "$hard" ]
+}
+
 @test "clients that come and go by the hundred leave no fd behind" {
 	local before after
 	initvm list

@@ -242,6 +242,16 @@ for p in table["partitions"]:
 	[ "$(vm systemctl is-active "serial-getty@$console")" = active ]
 }
 
+@test "inside: the SSH server that the preseed asks for takes keys only, has a host key of its own, and runs" {
+	run vm sshd -T
+	expect 0
+	grep -qx 'passwordauthentication no' <<<"$output"
+	grep -qx 'kbdinteractiveauthentication no' <<<"$output"
+	grep -qxE 'permitrootlogin (prohibit|without)-password' <<<"$output"
+	[ "$(vm sh -c 'ls /etc/ssh/ssh_host_*_key')" = /etc/ssh/ssh_host_ed25519_key ]
+	[ "$(vm systemctl is-active ssh)" = active ]
+}
+
 @test "inside: foreign binaries are registered with qemu-user, for chroots too" {
 	local foreign=aarch64
 	[ "$(uname -m)" = x86_64 ] || foreign=x86_64
