@@ -22,14 +22,25 @@ static void line(const char *label, const char *value)
         printf("%-*s%s\n", LABEL_COLUMN, label, safe);
 }
 
+static char *describe_channel(struct json_object *vm)
+{
+        const char *way = streq(json_get_string(vm, "channel", ""), "ssh") ? "SSH" : "virtio port";
+        uint64_t port = json_get_u64(vm, "sshPort", 0);
+
+        return port ? xasprintf("%s; 127.0.0.1 port %llu leads to the SSH server", way, (unsigned long long)port) : xstrdup(way);
+}
+
 static void lines_of_now(struct json_object *vm)
 {
         const char *agent = json_get_string(vm, "agent", "none"), *state = json_get_string(vm, "state", "?");
         autofree char *both = streq(agent, "none") ? xstrdup(state) : xasprintf("%s, agent %s", state, agent);
         autofree char *uptime = text_duration(json_get_u64(vm, "uptime", 0));
+        autofree char *channel = describe_channel(vm);
         autofree char *pid = xasprintf("pid %llu", (unsigned long long)json_get_u64(vm, "pid", 0));
 
         line("state", both);
+        line("channel", channel);
+        line("no agent", json_get_string(vm, "channelTrouble", NULL));
         line("reason", json_get_string(vm, "reason", NULL));
         line("uptime", json_get(vm, "uptime") ? uptime : NULL);
         line("acceleration", json_get_string(vm, "acceleration", NULL));

@@ -29,6 +29,18 @@ static void add_number(struct json_object *o, const char *key, const struct argu
                 json_add_u64(o, key, n);
 }
 
+static int add_ssh_port(struct json_object *o, const char *text, struct error *err)
+{
+        uint64_t port = 0;
+
+        if (!text)
+                return 0;
+        if (!streq(text, "auto") && parse_u64(text, 1, UINT16_MAX, &port) < 0)
+                return error_set(err, ERR_INVALID, "--ssh-port wants 'auto' or a port from 1 to %d, not '%s'", UINT16_MAX, text);
+        json_add_u64(o, "sshPort", port);
+        return 0;
+}
+
 struct json_object *vm_parameters(const struct invocation *inv)
 {
         struct json_object *o = json_new();
@@ -51,6 +63,9 @@ int vm_create_parameters(const struct invocation *inv, struct json_object **ret,
         add_number(o, "cpus", a, "cpus");
         json_add_string(o, "mirror", arguments_text(a, "mirror", NULL));
         json_add_string(o, "acceleration", arguments_text(a, "accel", NULL));
+        json_add_string(o, "channel", arguments_text(a, "channel", NULL));
+        if (add_ssh_port(o, arguments_text(a, "ssh-port", NULL), err) < 0)
+                return -1;
         *ret = take_ptr(o);
         return 0;
 }

@@ -37,6 +37,16 @@
                  .type = OPTION_STRING,                                                                                          \
                  .argument = "URL",                                                                                              \
                  .help = "Debian mirror (default: the preseed's, else the image's)"},                                            \
+                {.name = "channel",                                                                                              \
+                 .type = OPTION_CHOICE,                                                                                          \
+                 .argument = "auto|virtio|ssh",                                                                                  \
+                 .help = "how the agent in the VM is reached (default: auto, which is virtio); ssh needs an SSH server in the "  \
+                         "VM"},                                                                                                  \
+                {.name = "ssh-port",                                                                                             \
+                 .type = OPTION_STRING,                                                                                          \
+                 .argument = "auto|N",                                                                                           \
+                 .help = "forward this port of 127.0.0.1, or a free one at each start, to the VM's SSH server (needs passt on "  \
+                         "the host)"},                                                                                           \
         {                                                                                                                        \
                 .name = "accel", .type = OPTION_CHOICE, .argument = "auto|kvm|tcg",                                              \
                 .help = "how the CPU is virtualised (default: auto, which tries KVM)"                                            \

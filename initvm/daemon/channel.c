@@ -18,7 +18,7 @@ struct channel_stream {
 
 struct channel {
         struct loop *loop;
-        struct virt_stream *port;
+        struct carrier *port;
         struct frame_decoder decoder;
         uint8_t nonce[SYNC_NONCE_SIZE];
         bool synced; /* our nonce came back */
@@ -63,8 +63,8 @@ static void begin_sync(struct channel *c)
         c->synced = false;
         c->ready = false;
         random_bytes(c->nonce, sizeof(c->nonce));
-        frame_write_sync(virt_stream_output(c->port), SYNC_REQUEST, c->nonce, true);
-        virt_stream_flush(c->port);
+        frame_write_sync(carrier_output(c->port), SYNC_REQUEST, c->nonce, true);
+        carrier_flush(c->port);
 }
 
 static void on_sync(struct channel *c, const struct frame *f)
@@ -75,8 +75,9 @@ static void on_sync(struct channel *c, const struct frame *f)
                 c->ready = false;
                 lose_streams(c, "the agent in the VM was restarted");
                 if (was_ready)
-                        c->events->lost(c->userdata);
-                begin_sync(c);
+                        c->events->lost(c->userdata, "it was restarted");
+                if (!c->dead)
+                        begin_sync(c);
                 break;
         }
         case SYNC_ANSWER:
@@ -148,13 +149,31 @@ static void on_data(void *userdata, const uint8_t *data, size_t n)
                 on_frame(c, &f);
 }
 
-static void on_ended(void *userdata)
+/* The bytes of one connection and those of the next have nothing to do with one another. */
+static void on_reset(void *userdata, const char *why)
 {
         struct channel *c = userdata;
 
         c->ready = c->synced = false;
-        lose_streams(c, "the VM's agent port was closed");
-        c->events->lost(c->userdata);
+        frame_decoder_done(&c->decoder);
+        frame_decoder_init(&c->decoder, true);
+        lose_streams(c, why ? why : "the connection to the VM was made anew");
+        if (why && !c->dead)
+                c->events->lost(c->userdata, why);
+        if (!c->dead)
+                begin_sync(c);
+}
+
+static void on_ended(void *userdata, const struct error *why)
+{
+        struct channel *c = userdata;
+
+        c->ready = c->synced = false;
+        lose_streams(c, why->message);
+        if (!c->dead)
+                c->events->lost(c->userdata, why->message);
+        if (!c->dead)
+                c->events->ended(c->userdata, why);
 }
 
 static void on_drained(void *userdata)
@@ -168,9 +187,9 @@ static void on_drained(void *userdata)
         }
 }
 
-static const struct virt_stream_events port_events = {.data = on_data, .ended = on_ended, .drained = on_drained};
+static const struct carrier_events port_events = {.data = on_data, .reset = on_reset, .ended = on_ended, .drained = on_drained};
 
-struct channel *channel_new(struct loop *loop, virStreamPtr stream, const struct channel_events *events, void *userdata)
+struct channel *channel_new(struct loop *loop, struct carrier *carrier, const struct channel_events *events, void *userdata)
 {
         struct channel *c = xcalloc(1, sizeof(*c));
 
@@ -179,7 +198,8 @@ struct channel *channel_new(struct loop *loop, virStreamPtr stream, const struct
         c->userdata = userdata;
         c->next_id = 1;
         frame_decoder_init(&c->decoder, true);
-        c->port = virt_stream_new(stream, &port_events, c);
+        c->port = carrier;
+        carrier_start(c->port, &port_events, c);
         begin_sync(c);
         return c;
 }
@@ -199,7 +219,7 @@ void channel_free(struct channel *c)
         c->dead = true;
         c->ready = c->synced = false;
         lose_streams(c, "the VM has stopped");
-        virt_stream_free(c->port);
+        carrier_free(c->port);
         loop_post(c->loop, bury, c);
 }
 
@@ -242,8 +262,8 @@ struct channel_stream *channel_open(struct channel *c, struct json_object *call,
                 s->next->prev = s;
         c->streams = s;
         c->n_streams++;
-        frame_write(virt_stream_output(c->port), FRAME_OPEN, s->id, 0, text, strlen(text));
-        virt_stream_flush(c->port);
+        frame_write(carrier_output(c->port), FRAME_OPEN, s->id, 0, text, strlen(text));
+        carrier_flush(c->port);
         return s;
 }
 
@@ -251,13 +271,13 @@ void channel_send(struct channel_stream *s, enum frame_type type, uint8_t channe
 {
         if (!s->channel)
                 return;
-        frame_write(virt_stream_output(s->channel->port), type, s->id, channel, payload, size);
-        virt_stream_flush(s->channel->port);
+        frame_write(carrier_output(s->channel->port), type, s->id, channel, payload, size);
+        carrier_flush(s->channel->port);
 }
 
 size_t channel_queued(const struct channel_stream *s)
 {
-        return s->channel ? buf_size(virt_stream_output(s->channel->port)) : 0;
+        return s->channel ? buf_size(carrier_output(s->channel->port)) : 0;
 }
 
 void channel_close(struct channel_stream *s)

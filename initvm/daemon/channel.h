@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "daemon/virt_stream.h"
+#include "daemon/carrier.h"
 #include "io/loop.h"
 #include "wire/frame.h"
 
@@ -18,11 +18,12 @@ struct channel_stream;
 
 struct channel_events {
         void (*hello)(void *userdata, struct json_object *parameters); /* after every sync */
-        void (*lost)(void *userdata);                                  /* the agent is gone for now, or the port has ended */
+        void (*lost)(void *userdata, const char *why);                 /* the agent is gone for now, or was not reached */
+        void (*ended)(void *userdata, const struct error *why);        /* the port has ended, there will be no Hello any more */
 };
 
-/* Takes the libvirt stream over and begins a sync. */
-struct channel *channel_new(struct loop *loop, virStreamPtr stream, const struct channel_events *events, void *userdata);
+/* Takes the carrier over and begins a sync, and again at each connection that the carrier makes. */
+struct channel *channel_new(struct loop *loop, struct carrier *carrier, const struct channel_events *events, void *userdata);
 void channel_free(struct channel *c);        /* every open stream is told that it is lost; NULL is fine */
 bool channel_ready(const struct channel *c); /* Hello was said */
 

@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "daemon/create_child.h"
 #include "daemon/guest_exec.h"
+#include "daemon/passt.h"
 #include "daemon/progress.h"
+#include "daemon/ssh_identity.h"
 #include "daemon/vm.h"
 #include "provision/image.h"
 
@@ -44,6 +46,7 @@ struct create {
         struct json_object *result; /* of the child */
         size_t next_step;
         struct guest_exec *step;
+        struct ssh_preparation *ssh; /* the last step, of a VM that is reached by SSH */
         int log_fd;
         uint64_t stage_started;
         bool cancelled;
@@ -134,6 +137,7 @@ static void fail(struct create *c, const struct error *err)
         c->err = *err;
         create_child_free(take_ptr(c->child));
         guest_exec_cancel(take_ptr(c->step));
+        ssh_identity_prepare_cancel(take_ptr(c->ssh));
         end_vm(c);
 }
 
@@ -187,17 +191,46 @@ static void on_step_done(void *userdata, const struct error *err)
         run_next_step(c);
 }
 
-static void run_next_step(struct create *c)
+static void shut_down(struct create *c)
 {
         static const struct vm_stop_options ordinary = {0};
+
+        stage(c, FIRST_BOOT_STAGE, "update", "shutting down");
+        vm_stop(c->vm, &ordinary, on_vm_progress, on_shut_down, c);
+}
+
+static void on_ssh_prepared(void *userdata, const struct ssh_identity *identity, bool differs, const struct error *err)
+{
+        struct create *c = userdata;
+
+        (void)identity;
+        (void)differs;
+        c->ssh = NULL;
+        if (err)
+                fail(c, err);
+        else
+                shut_down(c);
+}
+
+/* From now on the agent's port is not there: the key and the host's key have to be. */
+static void prepare_ssh(struct create *c)
+{
+        stage(c, FIRST_BOOT_STAGE, "update", "preparing the SSH server");
+        c->ssh = ssh_identity_prepare(c->daemon, c->vm, true, on_ssh_prepared, c);
+}
+
+static void run_next_step(struct create *c)
+{
         struct json_object *steps = json_get(c->result, "finish");
         struct json_object *step, *argv_json;
         struct error err = ERROR_INIT;
         autostrv char **argv = NULL;
 
         if (!steps || c->next_step >= json_object_array_length(steps)) {
-                stage(c, FIRST_BOOT_STAGE, "update", "shutting down");
-                vm_stop(c->vm, &ordinary, on_vm_progress, on_shut_down, c);
+                if (vm_record_by_ssh(&c->record))
+                        prepare_ssh(c);
+                else
+                        shut_down(c);
                 return;
         }
         step = json_object_array_get_idx(steps, c->next_step++);
@@ -228,7 +261,7 @@ static void on_started(void *userdata, const struct error *err)
 
 static void begin_first_boot(struct create *c)
 {
-        static const struct vm_start_options options = {.unsafe_writes = true};
+        static const struct vm_start_options options = {.unsafe_writes = true, .with_port = true};
         struct error err = ERROR_INIT;
         autofree char *log = xasprintf("%s/provision.log", c->folder);
 
@@ -301,6 +334,9 @@ static int fill_record(struct create *c, const struct create_options *o, struct 
                 r->suite = xstrdup(image->suite);
                 r->architecture = xstrdup(image->architecture);
                 r->acceleration = xstrdup(o->acceleration ? o->acceleration : "auto");
+                r->channel = o->channel ? xstrdup(o->channel) : NULL;
+                r->ssh_forward = o->ssh_forward || vm_record_by_ssh(r);
+                r->ssh_port = o->ssh_port;
                 r->memory = o->memory ? o->memory : machine_default_memory();
                 r->cpus = o->cpus ? o->cpus : machine_default_cpus();
                 r->size = o->size ? o->size : image->size;
@@ -327,6 +363,12 @@ static int check_options(struct create *c, const struct create_options *o, struc
         if (streq(accel, "kvm") && accel_rule_out(c->daemon->accel, &why) < 0)
                 return error_set(err, ERR_UNSUPPORTED, "KVM does not work here: %s; use '--accel auto' for software emulation",
                                  why.message);
+        if (o->channel && !streq(o->channel, "auto") && !streq(o->channel, "virtio") && !streq(o->channel, "ssh"))
+                return error_set(err, ERR_INVALID, "channel '%s' is not one of auto, virtio, ssh", o->channel);
+        if (o->ssh_port > UINT16_MAX)
+                return error_set(err, ERR_INVALID, "%llu is not a port", (unsigned long long)o->ssh_port);
+        if ((o->ssh_forward || streq(o->channel, "ssh")) && passt_possible(err) < 0)
+                return -1;
         if (o->preseed && o->preseed[0] != '/')
                 return error_set(err, ERR_INVALID, "the preseed's path must be absolute, not '%s'", o->preseed);
         if (fill_record(c, o, err) < 0)

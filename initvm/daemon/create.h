@@ -16,6 +16,9 @@ struct create_options {
         const char *image;           /* name of an image description; NULL: the default */
         const char *preseed;         /* absolute path; NULL: the default one */
         const char *mirror;          /* NULL: the preseed's or the image's */
+        const char *channel;         /* auto, virtio or ssh; NULL: auto */
+        bool ssh_forward;            /* a port of 127.0.0.1 leads to the guest's SSH server; always with ssh */
+        uint64_t ssh_port;           /* ... this one; 0: a free one at each start */
         const char *acceleration;    /* auto, kvm, tcg */
         uint64_t size, memory, cpus; /* 0: defaults */
 };

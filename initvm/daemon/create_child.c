@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/process.h"
+#include "daemon/reaper.h"
 #include "io/conn.h"
 #include "wire/varlink.h"
 
@@ -174,30 +175,14 @@ struct create_child *create_child_start(struct loop *loop, const struct create_c
         return c;
 }
 
-/* Reaps a child that outlives its create_child. */
-struct reaper {
-        struct loop_source *exit;
-};
-
-static void on_reaped(void *userdata, int wait_status)
-{
-        struct reaper *r = userdata;
-
-        (void)wait_status;
-        loop_source_free(r->exit);
-        free(r);
-}
-
 void create_child_free(struct create_child *c)
 {
         if (!c)
                 return;
         if (c->pid > 0) {
-                struct reaper *r = xcalloc(1, sizeof(*r));
-                loop_source_free(c->exit);
-                c->exit = NULL;
+                loop_source_free(take_ptr(c->exit));
                 /* The end of its fd 3 tells it to clean up and go; what does not go is killed by create_remove_remains(). */
-                r->exit = loop_add_child(c->loop, c->pid, on_reaped, r);
+                reaper_take(c->loop, c->pid);
         }
         loop_source_free(c->exit);
         conn_free(c->conn);

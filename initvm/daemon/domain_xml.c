@@ -15,6 +15,9 @@
 
 #include <string.h>
 
+/* The name of our elements in a domain's metadata (libvirt's domain format page, "General metadata"): only a name. */
+#define METADATA_URI "https://initvm.example/domain/1"
+
 /* Appends text escaped for XML content and for attributes in single quotes. */
 static void escape(struct buf *out, const char *text)
 {
@@ -59,17 +62,30 @@ static void mac_address(const char *uuid, char ret[18])
         snprintf(ret, 18, "52:54:00:%02x:%02x:%02x", hash >> 16 & 0xff, hash >> 8 & 0xff, hash & 0xff);
 }
 
+/* The user network is QEMU's own, or by a connection to one that can forward a port: passt.h. */
+static void add_interface(struct buf *b, const struct vm_record *record, const struct domain_options *options)
+{
+        char mac[18];
+
+        mac_address(record->uuid, mac);
+        buf_printf(b, "    <interface type='%s'>\n      <mac address='%s'/>\n", options->ssh_port ? "client" : "user", mac);
+        if (options->ssh_port)
+                buf_printf(b, "      <source address='127.0.0.1' port='%u'/>\n", (unsigned)options->net_port);
+        buf_printf(b, "      <model type='virtio'/>\n    </interface>\n");
+}
+
 char *domain_xml(const struct vm_record *record, const struct machine *machine, const struct domain_options *options)
 {
         autobuf struct buf b = {0};
         autofree char *name = escaped(record->name), *uuid = escaped(record->uuid);
         autofree char *folder = escaped(options->folder);
         autofree char *command_line = escaped(record->command_line);
-        char mac[18];
 
-        mac_address(record->uuid, mac);
         buf_printf(&b, "<domain type='%s'>\n", options->kvm ? "kvm" : "qemu");
         buf_printf(&b, "  <name>%s</name>\n  <uuid>%s</uuid>\n", name, uuid);
+        if (options->ssh_port)
+                buf_printf(&b, "  <metadata>\n    <initvm:ssh xmlns:initvm='" METADATA_URI "' port='%u'/>\n  </metadata>\n",
+                           (unsigned)options->ssh_port);
         buf_printf(&b, "  <memory unit='b'>%llu</memory>\n", (unsigned long long)record->memory);
         buf_printf(&b, "  <vcpu>%llu</vcpu>\n", (unsigned long long)record->cpus);
         buf_printf(&b, "  <os>\n    <type arch='%s' machine='%s'>hvm</type>\n", machine->uname, machine->type);
@@ -88,17 +104,26 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
                    "      <source file='%s/buildenv.img'/>\n"
                    "      <target dev='vda' bus='virtio'/>\n    </disk>\n",
                    options->unsafe_writes ? "unsafe" : "writeback", folder);
-        buf_printf(&b, "    <interface type='user'>\n      <mac address='%s'/>\n      <model type='virtio'/>\n    </interface>\n",
-                   mac);
+        add_interface(&b, record, options);
         buf_printf(&b,
                    "    <serial type='pty'>\n      <log file='%s/console.log' append='on'/>\n"
                    "      <target type='%s' port='0'>\n        <model name='%s'/>\n      </target>\n    </serial>\n"
                    "    <console type='pty'>\n      <target type='serial' port='0'/>\n    </console>\n",
                    folder, machine->serial_target, machine->serial_model);
-        buf_printf(&b, "    <channel type='unix'>\n      <target type='virtio' name='" AGENT_PORT_NAME "'/>\n    </channel>\n"
-                       "    <rng model='virtio'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>\n"
+        if (!options->no_port)
+                buf_printf(&b, "    <channel type='unix'>\n      <target type='virtio' name='" AGENT_PORT_NAME
+                               "'/>\n    </channel>\n");
+        buf_printf(&b, "    <rng model='virtio'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>\n"
                        "    <controller type='usb' model='none'/>\n"
                        "    <memballoon model='none'/>\n"
                        "  </devices>\n</domain>\n");
         return buf_take_string(&b);
+}
+
+uint16_t domain_xml_ssh_port(const char *xml)
+{
+        const char *element = strstr(xml, "<initvm:ssh "), *port = element ? strstr(element, " port=") : NULL;
+        unsigned n;
+
+        return port && sscanf(port, " port=%*1['\"]%5u", &n) == 1 && n <= UINT16_MAX ? (uint16_t)n : 0;
 }

@@ -56,6 +56,13 @@ const char *libvirt_hide_unusable_kvm(const char *state)
                "' and 'chmod 660 " KVM_DEVICE "' allow it";
 }
 
+uid_t libvirt_qemu_uid(void)
+{
+        const struct passwd *user = geteuid() == 0 ? getpwnam(QEMU_USER) : NULL;
+
+        return user ? user->pw_uid : geteuid();
+}
+
 static void on_loop_ready(int watch, int fd, int events, void *opaque)
 {
         (void)watch;

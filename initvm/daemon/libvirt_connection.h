@@ -7,6 +7,7 @@
 
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Registers libvirt's event loop and puts ours inside it. Once per process, before any connection. */
 int libvirt_init(struct loop *loop, struct error *err);
@@ -21,6 +22,9 @@ int libvirt_run(const bool *quit, struct error *err);
  * ruled out, static; NULL when it is not.
  */
 const char *libvirt_hide_unusable_kvm(const char *state);
+
+/* Whom QEMU runs as. */
+uid_t libvirt_qemu_uid(void);
 
 /* Opens qemu:///embed with its root in this folder. NULL with a message that says what to do. */
 virConnectPtr libvirt_connect(const char *root, struct error *err);

@@ -100,7 +100,7 @@ static void on_cancel(void *userdata)
 int methods_create(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
 {
         struct daemon *d = userdata;
-        struct create_options o = {0};
+        struct create_options o = {.ssh_port = UINT64_MAX};
         struct operation *op;
         const struct json_field fields[] = {
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &o.name},
@@ -111,10 +111,14 @@ int methods_create(struct call *call, struct json_object *parameters, void *user
                 {"cpus", JSON_FIELD_U64, 0, &o.cpus},
                 {"mirror", JSON_FIELD_STRING, 0, &o.mirror},
                 {"acceleration", JSON_FIELD_STRING, 0, &o.acceleration},
+                {"channel", JSON_FIELD_STRING, 0, &o.channel},
+                {"sshPort", JSON_FIELD_U64, 0, &o.ssh_port},
         };
 
         if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
                 return -1;
+        o.ssh_forward = o.ssh_port != UINT64_MAX; /* it was said */
+        o.ssh_port = o.ssh_forward ? o.ssh_port : 0;
         op = operation_new(d, call, o.name);
         op->create = manager_create(d->manager, &o, on_progress, on_created, op, err);
         if (!op->create) {

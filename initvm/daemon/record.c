@@ -10,7 +10,8 @@
 int vm_record_load(struct vm_record *r, const char *folder, struct error *err)
 {
         autofree char *path = xasprintf("%s/vm.json", folder);
-        const char *name, *uuid, *image, *suite, *architecture, *command_line, *acceleration, *hostname = NULL, *reason = NULL;
+        const char *name, *uuid, *image, *suite, *architecture, *command_line, *acceleration, *hostname = NULL, *reason = NULL,
+                                                                                              *channel = NULL;
         struct vm_record n = {0};
         const struct json_field fields[] = {
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
@@ -21,6 +22,9 @@ int vm_record_load(struct vm_record *r, const char *folder, struct error *err)
                 {"hostname", JSON_FIELD_STRING, 0, &hostname},
                 {"commandLine", JSON_FIELD_STRING, JSON_REQUIRED, &command_line},
                 {"acceleration", JSON_FIELD_STRING, JSON_REQUIRED, &acceleration},
+                {"channel", JSON_FIELD_STRING, 0, &channel},
+                {"sshForward", JSON_FIELD_BOOL, 0, &n.ssh_forward},
+                {"sshPort", JSON_FIELD_U64, 0, &n.ssh_port},
                 {"memory", JSON_FIELD_U64, JSON_REQUIRED, &n.memory},
                 {"cpus", JSON_FIELD_U64, JSON_REQUIRED, &n.cpus},
                 {"size", JSON_FIELD_U64, JSON_REQUIRED, &n.size},
@@ -42,6 +46,7 @@ int vm_record_load(struct vm_record *r, const char *folder, struct error *err)
         n.hostname = hostname ? xstrdup(hostname) : NULL;
         n.command_line = xstrdup(command_line);
         n.acceleration = xstrdup(acceleration);
+        n.channel = channel ? xstrdup(channel) : NULL;
         n.reason = reason ? xstrdup(reason) : NULL;
         *r = n;
         return 0;
@@ -61,6 +66,11 @@ int vm_record_save(const struct vm_record *r, const char *folder, struct error *
         json_add_string(o, "hostname", r->hostname);
         json_add_string(o, "commandLine", r->command_line);
         json_add_string(o, "acceleration", r->acceleration);
+        json_add_string(o, "channel", r->channel);
+        if (r->ssh_forward) {
+                json_add_bool(o, "sshForward", true);
+                json_add_u64(o, "sshPort", r->ssh_port);
+        }
         json_add_u64(o, "memory", r->memory);
         json_add_u64(o, "cpus", r->cpus);
         json_add_u64(o, "size", r->size);
@@ -82,6 +92,12 @@ void vm_record_done(struct vm_record *r)
         free(r->hostname);
         free(r->command_line);
         free(r->acceleration);
+        free(r->channel);
         free(r->reason);
         *r = (struct vm_record){0};
+}
+
+bool vm_record_by_ssh(const struct vm_record *r)
+{
+        return streq(r->channel, "ssh");
 }

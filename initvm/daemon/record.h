@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vm_record {
@@ -16,6 +17,9 @@ struct vm_record {
         char *hostname;
         char *command_line; /* of the kernel, without console= */
         char *acceleration; /* auto, kvm or tcg: what the user asked for */
+        char *channel;      /* how the agent is reached: virtio, ssh, or auto, which is virtio; NULL is auto */
+        bool ssh_forward;   /* a port of 127.0.0.1 leads to the guest's SSH server */
+        uint64_t ssh_port;  /* ... this one; 0: one that is free at the start */
         uint64_t memory;    /* bytes */
         uint64_t cpus;
         uint64_t size;    /* virtual size of buildenv.img in bytes */
@@ -27,3 +31,5 @@ struct vm_record {
 int vm_record_load(struct vm_record *r, const char *folder, struct error *err);
 int vm_record_save(const struct vm_record *r, const char *folder, struct error *err);
 void vm_record_done(struct vm_record *r);
+
+bool vm_record_by_ssh(const struct vm_record *r); /* the agent is reached by SSH */

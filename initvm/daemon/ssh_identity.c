@@ -182,9 +182,17 @@ static int open_output(struct error *err)
         return take_fd(&fd);
 }
 
+/* The VM, or that of a create's first boot. */
+static struct vm *find_vm(const struct ssh_preparation *p, struct error *err)
+{
+        struct create *create = manager_creating(p->daemon->manager, p->name);
+
+        return create && create_vm(create) ? create_vm(create) : manager_find(p->daemon->manager, p->name, err);
+}
+
 static int ask_guest(struct ssh_preparation *p, struct error *err)
 {
-        struct vm *vm = manager_find(p->daemon->manager, p->name, err);
+        struct vm *vm = find_vm(p, err);
         autofree char *public_key = NULL;
 
         if (!vm)
@@ -216,7 +224,7 @@ static void on_key(void *userdata, const struct error *why_not)
 {
         struct ssh_preparation *p = userdata;
         struct error err = ERROR_INIT;
-        struct vm *vm = manager_find(p->daemon->manager, p->name, &err);
+        struct vm *vm = find_vm(p, &err);
         struct vm_waiter *waiter;
 
         p->making = NULL;

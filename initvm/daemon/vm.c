@@ -35,7 +35,8 @@ static void let_go(struct vm *vm)
         error_set(&err, ERR_STATE, "VM '%s' has stopped", vm->record.name);
         vm_wake_waiters(vm, VM_WANTED_ANY, &err);
         vm_agent_forget(vm);
-        channel_free(take_ptr(vm->channel));
+        vm_close_channel(vm);
+        vm_forget_network(vm);
         console_free(take_ptr(vm->console));
         if (vm->domain)
                 virDomainFree(take_ptr(vm->domain));
@@ -142,41 +143,6 @@ void vm_report(struct vm *vm, struct json_object *owned_progress)
                 json_object_put(owned_progress);
 }
 
-void vm_take_streams(struct vm *vm, virStreamPtr console, virStreamPtr channel)
-{
-        autofree char *log = xasprintf("%s/console.log", vm->folder);
-
-        if (console) {
-                vm->console = console_new(vm->daemon->loop, console, log);
-                vm_wake_waiters(vm, VM_WANTED_CONSOLE, NULL);
-        }
-        if (channel)
-                vm->channel = channel_new(vm->daemon->loop, channel, &vm_agent_events, vm);
-}
-
-int vm_open_streams(virDomainPtr domain, virStreamPtr *ret_console, virStreamPtr *ret_channel, struct error *err)
-{
-        virConnectPtr connection = virDomainGetConnect(domain);
-        virStreamPtr console = virStreamNew(connection, VIR_STREAM_NONBLOCK);
-        virStreamPtr channel = virStreamNew(connection, VIR_STREAM_NONBLOCK);
-
-        device_locks_remove(domain);
-        if (console && channel && virDomainOpenConsole(domain, NULL, console, VIR_DOMAIN_CONSOLE_FORCE) == 0 &&
-            virDomainOpenChannel(domain, AGENT_PORT_NAME, channel, VIR_DOMAIN_CHANNEL_FORCE) == 0) {
-                *ret_console = console;
-                *ret_channel = channel;
-                return 0;
-        }
-        error_set(err, ERR_FAILED, "cannot open the VM's console and agent port: %s", virt_error());
-        if (console) {
-                virStreamAbort(console);
-                virStreamFree(console);
-        }
-        if (channel)
-                virStreamFree(channel);
-        return -1;
-}
-
 void vm_adopt(struct vm *vm, virDomainPtr owned_domain)
 {
         struct error err = ERROR_INIT;
@@ -184,14 +150,17 @@ void vm_adopt(struct vm *vm, virDomainPtr owned_domain)
 
         vm->domain = owned_domain;
         vm->running_kvm = true;
-        autofree char *type = virDomainGetXMLDesc(owned_domain, 0);
-        if (type && strstr(type, "<domain type='qemu'"))
+        autofree char *xml = virDomainGetXMLDesc(owned_domain, 0);
+        if (xml && strstr(xml, "<domain type='qemu'"))
                 vm->running_kvm = false;
         /* A daemon that died between creating the paused domain and resuming it. */
         if (virDomainResume(owned_domain) < 0)
                 log_debug("VM '%s': %s", vm->record.name, virt_error());
-        if (vm_open_streams(owned_domain, &console, &channel, &err) == 0) {
+        vm->ssh_port = xml ? domain_xml_ssh_port(xml) : 0;
+        if (vm_open_streams(owned_domain, !xml || strstr(xml, AGENT_PORT_NAME), &console, &channel, &err) == 0) {
                 vm_take_streams(vm, console, channel);
+                if (vm_reopen_channel(vm, &err) < 0)
+                        log_warning("VM '%s': %s", vm->record.name, err.message);
                 return;
         }
         log_warning("VM '%s': %s", vm->record.name, err.message);
@@ -329,6 +298,7 @@ struct json_object *vm_describe_record(const struct vm_record *r, const char *fo
         json_add_string(o, "name", r->name);
         json_add_string(o, "state", state);
         json_add_string(o, "agent", "none");
+        json_add_string(o, "channel", vm_record_by_ssh(r) ? "ssh" : "virtio");
         json_add_string(o, "image", r->image);
         json_add_string(o, "suite", r->suite);
         json_add_string(o, "architecture", r->architecture);
@@ -353,6 +323,11 @@ struct json_object *vm_describe(struct vm *vm, int domain_state)
                 return o;
         }
         json_add_string(o, "agent", vm->agent_usable ? "connected" : vm->agent_error.code ? "unusable" : "waiting");
+        json_add_string(o, "channel", vm->by_ssh ? "ssh" : "virtio");
+        if (vm->by_ssh)
+                json_add_string(o, "channelTrouble", vm->channel_trouble);
+        if (vm->ssh_port)
+                json_add_u64(o, "sshPort", vm->ssh_port);
         json_add_string(o, "acceleration", vm->running_kvm ? "kvm" : "tcg");
         pid = qemu_pid(vm);
         if (pid)

@@ -47,6 +47,7 @@ typedef void (*vm_progress_fn)(void *userdata, struct json_object *owned_progres
 struct vm_start_options {
         uint64_t timeout_ms; /* 0: the default for the acceleration */
         bool unsafe_writes;
+        bool with_port; /* the virtio-serial port also when the agent is to be reached by SSH, which the first boot prepares */
 };
 /* Until the agent's Hello; of a running VM it only waits for that. A VM that fails to get there goes on running for inspection,
  * unless it ended by itself. */

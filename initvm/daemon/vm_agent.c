@@ -91,6 +91,7 @@ static void on_hello(void *userdata, struct json_object *parameters)
         log_info("VM '%s': agent %s, kernel %s", vm->record.name, version, json_get_string(parameters, "kernel", "?"));
         free(vm->record.hostname);
         vm->record.hostname = xstrdup(json_get_string(parameters, "hostname", vm->record.name));
+        vm_set_trouble(vm, NULL);
         vm->agent_usable = false;
         vm->agent_error.code = ERR_NONE;
         if (verdict == AGENT_USE)
@@ -109,15 +110,17 @@ static void on_hello(void *userdata, struct json_object *parameters)
                 update(vm, version);
 }
 
-static void on_lost(void *userdata)
+static void on_lost(void *userdata, const char *why)
 {
         struct vm *vm = userdata;
 
-        log_info("VM '%s': the agent is gone", vm->record.name);
+        if (vm->agent_usable || !streq(why, vm->channel_trouble)) /* each try tells; the log wants it once */
+                log_info("VM '%s': the agent is not there: %s", vm->record.name, why);
+        vm_set_trouble(vm, why);
         vm->agent_usable = false;
 }
 
-const struct channel_events vm_agent_events = {.hello = on_hello, .lost = on_lost};
+const struct channel_events vm_agent_events = {.hello = on_hello, .lost = on_lost, .ended = vm_channel_ended};
 
 void vm_agent_forget(struct vm *vm)
 {

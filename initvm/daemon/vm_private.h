@@ -12,6 +12,12 @@ struct vm {
         virDomainPtr domain; /* while it runs */
         bool running_kvm;
         struct channel *channel;
+        char *channel_trouble; /* why there is no connection by SSH: one sentence, NULL when there is nothing to say */
+        bool channel_over;     /* it has ended for good; the next who wants the agent begins a new one */
+        bool by_ssh;           /* ... in this run */
+        uint16_t ssh_port;     /* forwarded in this run; 0: none */
+        pid_t passt;           /* the process behind ssh_port, when this daemon started it; 0: not */
+        struct loop_source *passt_exit;
         struct console *console;
 
         struct agent_update *agent_update; /* under way */
@@ -43,6 +49,17 @@ void vm_wake_waiters(struct vm *vm, enum vm_wanted wanted, const struct error *e
 extern const struct channel_events vm_agent_events;
 void vm_agent_forget(struct vm *vm);
 
-/* Blocking, for a worker: both streams of a domain, open. */
-int vm_open_streams(virDomainPtr domain, virStreamPtr *ret_console, virStreamPtr *ret_channel, struct error *err);
+/* Blocking, for a worker: both streams of a domain, open; *ret_channel is NULL without the port. */
+int vm_open_streams(virDomainPtr domain, bool port, virStreamPtr *ret_console, virStreamPtr *ret_channel, struct error *err);
+/* Takes both. Without the port the agent is reached by SSH. */
 void vm_take_streams(struct vm *vm, virStreamPtr console, virStreamPtr channel);
+
+/* Begins anew when the channel by SSH has ended for good. */
+int vm_reopen_channel(struct vm *vm, struct error *err);
+void vm_close_channel(struct vm *vm);
+void vm_channel_ended(void *userdata, const struct error *why); /* of the channel's events */
+void vm_set_trouble(struct vm *vm, const char *text);           /* copied; NULL: there is none */
+
+/* Waits for the end of the process that is the VM's network: while the VM runs that is a failure. */
+void vm_watch_network(struct vm *vm, pid_t passt);
+void vm_forget_network(struct vm *vm); /* it ends with QEMU, and is reaped then */

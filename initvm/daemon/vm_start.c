@@ -6,7 +6,12 @@
 #include "base/log.h"
 #include "daemon/device_lock.h"
 #include "daemon/domain_xml.h"
+#include "daemon/libvirt_connection.h"
+#include "daemon/passt.h"
 #include "daemon/progress.h"
+#include "daemon/reaper.h"
+#include "daemon/ssh_identity.h"
+#include "daemon/virt_stream.h"
 #include "daemon/vm_private.h"
 
 #include <fcntl.h>
@@ -23,6 +28,12 @@ struct starting {
         struct vm *vm;
         struct vm_start_options options;
         bool kvm;
+        bool port;         /* the agent's, not SSH */
+        uint16_t ssh_port; /* 0: QEMU's own user network */
+        int net_fd;        /* where QEMU connects to otherwise */
+        uid_t qemu_uid;
+        char *passt_log;
+        pid_t passt;
         char *xml;
         virDomainPtr domain;
         virStreamPtr console, channel;
@@ -33,6 +44,8 @@ struct starting {
 static void starting_free(struct starting *s)
 {
         free(s->xml);
+        free(s->passt_log);
+        cleanup_close(&s->net_fd);
         free(s);
 }
 
@@ -43,13 +56,16 @@ static void on_deadline(void *userdata)
         autofree char *last = vm->console ? console_last_lines(vm->console, QUOTED_LINES) : xstrdup("");
         const char *phase = *last ? "booting (waiting for the agent's Hello)" : "waiting for the first byte on the console";
 
+        const char *trouble = vm->by_ssh ? vm->channel_trouble : NULL;
+
         vm->hello_wanted = false;
         error_set(&err, ERR_TIMEOUT,
                   "VM '%s' was not ready after %llu s; phase: %s; it goes on running: look with 'initvm -n %s attach', or stop "
                   "it with "
-                  "'initvm -n %s stop'; console log: %s/console.log%s%s",
+                  "'initvm -n %s stop'; %s%s%sconsole log: %s/console.log%s%s",
                   vm->record.name, (unsigned long long)((now_ms() - vm->operation_started) / 1000), phase, vm->record.name,
-                  vm->record.name, vm->folder, *last ? "; its last lines:\n" : "", last);
+                  vm->record.name, trouble ? "no agent by SSH: " : "", trouble ? trouble : "", trouble ? "; " : "", vm->folder,
+                  *last ? "; its last lines:\n" : "", last);
         vm_operation_end(vm, &err);
 }
 
@@ -64,7 +80,9 @@ static void create_domain(void *userdata)
         kept_ptys_take(&kept);
         created = s->domain && virDomainCreateWithFlags(s->domain, VIR_DOMAIN_START_PAUSED) == 0;
         kept_ptys_release(&kept);
-        if (created && vm_open_streams(s->domain, &s->console, &s->channel, &s->err) == 0)
+        if (created &&
+            (!s->ssh_port || passt_start(s->net_fd, s->qemu_uid, s->ssh_port, s->passt_log, &s->passt, &s->err) == 0) &&
+            vm_open_streams(s->domain, s->port, &s->console, &s->channel, &s->err) == 0)
                 return;
         s->failed = true;
         if (s->err.code == ERR_NONE)
@@ -111,6 +129,8 @@ static void on_created(void *userdata)
         uint64_t timeout = s->options.timeout_ms;
 
         if (s->failed) {
+                if (s->passt > 0)
+                        reaper_take(vm->daemon->loop, s->passt);
                 vm_operation_end(vm, &s->err);
                 starting_free(s);
                 return;
@@ -121,12 +141,20 @@ static void on_created(void *userdata)
         vm->record.started = (uint64_t)time(NULL);
         free(take_ptr(vm->record.reason));
         vm_save_record(vm);
+        vm->ssh_port = s->ssh_port;
+        if (s->passt > 0)
+                vm_watch_network(vm, s->passt);
         vm_take_streams(vm, s->console, s->channel);
         vm->hello_wanted = true;
         if (timeout == 0)
                 timeout = s->kvm ? START_TIMEOUT_KVM_MS : START_TIMEOUT_TCG_MS;
         vm->deadline = loop_add_timer(vm->daemon->loop, on_deadline, vm);
         loop_timer_arm(vm->deadline, timeout);
+        if (vm_reopen_channel(vm, &s->err) < 0) {
+                vm->hello_wanted = false;
+                vm_operation_end(vm, &s->err);
+                s->err = (struct error)ERROR_INIT;
+        }
         worker_run(vm->daemon->worker, resume_domain, on_resumed, s);
 }
 
@@ -140,15 +168,36 @@ static void make_console_log(const struct vm *vm)
                 log_warning("VM '%s': cannot make '%s'", vm->record.name, path);
 }
 
+/* The port that leads to the guest, and the one where QEMU finds its network. */
+static int prepare_network(struct starting *s, struct domain_options *options, struct error *err)
+{
+        if (passt_choose_port(&s->vm->record, &s->ssh_port, err) < 0)
+                return -1;
+        s->net_fd = passt_listen(&options->net_port, err);
+        if (s->net_fd < 0)
+                return -1;
+        s->qemu_uid = libvirt_qemu_uid();
+        s->passt_log = xasprintf("%s/passt.log", s->vm->folder);
+        options->ssh_port = s->ssh_port;
+        return 0;
+}
+
 static void on_accel(void *userdata, bool kvm, const char *why_not, const struct error *err)
 {
         struct starting *s = userdata;
         struct vm *vm = s->vm;
         const struct machine *machine = machine_find(vm->record.architecture);
         struct domain_options options = {.folder = vm->folder, .kvm = kvm, .unsafe_writes = s->options.unsafe_writes};
+        struct error net_err = ERROR_INIT;
 
         if (err) {
                 vm_operation_end(vm, err);
+                starting_free(s);
+                return;
+        }
+        options.no_port = !s->port;
+        if (vm->record.ssh_forward && prepare_network(s, &options, &net_err) < 0) {
+                vm_operation_end(vm, &net_err);
                 starting_free(s);
                 return;
         }
@@ -160,6 +209,21 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
         s->xml = domain_xml(&vm->record, machine ? machine : vm->daemon->machine, &options);
         make_console_log(vm);
         worker_run(vm->daemon->worker, create_domain, on_created, s);
+}
+
+/* Without the pinned host key nothing could be reached: said before the VM runs. */
+static int check_identity(const struct vm *vm, struct error *err)
+{
+        struct ssh_identity identity;
+        int result = 0;
+
+        ssh_identity_init(&identity, vm->folder, vm->record.name);
+        if (access(identity.key, R_OK) < 0 || access(identity.known_hosts, R_OK) < 0)
+                result = error_set(err, ERR_NOT_FOUND,
+                                   "VM '%s' is reached by SSH, but its key '%s' or its pinned host keys '%s' are not there",
+                                   vm->record.name, identity.key, identity.known_hosts);
+        ssh_identity_done(&identity);
+        return result;
 }
 
 void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata)
@@ -177,9 +241,15 @@ void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress
                 vm_when_ready(vm, options->timeout_ms ? options->timeout_ms : timeout, done, userdata);
                 return;
         }
+        if (!options->with_port && vm_record_by_ssh(&vm->record) && check_identity(vm, &err) < 0) {
+                done(userdata, &err);
+                return;
+        }
         vm_operation_begin(vm, "starting", progress, done, userdata);
         s = xcalloc(1, sizeof(*s));
         s->vm = vm;
         s->options = *options;
+        s->net_fd = -1;
+        s->port = options->with_port || !vm_record_by_ssh(&vm->record);
         accel_decide(vm->daemon->accel, vm->record.acceleration, kernel, on_accel, s);
 }

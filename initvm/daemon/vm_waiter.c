@@ -82,8 +82,14 @@ static struct vm_waiter *waiter_new(struct vm *vm, enum vm_wanted wanted, uint64
 
 struct vm_waiter *vm_when_ready(struct vm *vm, uint64_t timeout_ms, vm_done_fn fn, void *userdata)
 {
+        struct error err = ERROR_INIT;
+
         if (vm->agent_usable || vm->agent_error.code != ERR_NONE) {
                 fn(userdata, vm->agent_usable ? NULL : &vm->agent_error);
+                return NULL;
+        }
+        if (vm_reopen_channel(vm, &err) < 0) {
+                fn(userdata, &err);
                 return NULL;
         }
         return waiter_new(vm, VM_WANTED_AGENT, timeout_ms, fn, userdata);

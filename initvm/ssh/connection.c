@@ -2,13 +2,13 @@
 #include "ssh/connection.h"
 
 #include "base/file.h"
+#include "io/socket.h"
 #include "ssh/deadline.h"
 #include "ssh/host_key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,6 @@
 static int connect_to(const struct addrinfo *a, uint64_t timeout_ms, struct error *err)
 {
         autoclose int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-        const int on = 1;
         int failure = 0;
         socklen_t size = sizeof(failure);
         struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
@@ -33,7 +32,7 @@ static int connect_to(const struct addrinfo *a, uint64_t timeout_ms, struct erro
                 return error_set(err, ERR_TIMEOUT, "connect: no answer within %llu ms", (unsigned long long)timeout_ms);
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) < 0 || failure)
                 return error_set(err, ERR_DISCONNECTED, "connect: %s", strerror(failure ? failure : errno));
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* frames are small, and answers are waited for */
+        socket_no_delay(fd);
         return take_fd(&fd);
 }
 
@@ -91,16 +90,39 @@ static int set_options(struct connection *c, const struct request *r, struct err
         return 0;
 }
 
-static int exchange_keys(struct connection *c, const struct request *r, struct error *err)
+/* Until there is something to do for libssh, which is not blocking. False when the time is over. */
+static bool wait_for_peer(struct connection *c, uint64_t end)
 {
-        bool late;
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        uint64_t now = now_ms();
+
+        if (ssh_get_poll_flags(c->session) & SSH_WRITE_PENDING)
+                p.events |= POLLOUT;
+        return now < end && poll(&p, 1, (int)(end - now)) != 0;
+}
+
+/*
+ * Both sides greet at once (RFC 4253, section 4.2).  What forwards a port to a guest that is still booting accepts, and is
+ * silent: for the greeting our patience counts, from then on the time of a step.
+ */
+static int exchange_keys(struct connection *c, const struct request *r, uint64_t patience_ms, struct error *err)
+{
+        struct ssh_counter_struct counter = {0};
+        uint64_t begun = now_ms();
+        bool late = false;
         int result;
 
-        deadline_begin(c->fd, r->timeout_ms);
-        result = ssh_connect(c->session);
-        late = deadline_end();
-        if (result == SSH_OK && !late)
+        ssh_set_counters(c->session, &counter, NULL);
+        ssh_set_blocking(c->session, 0);
+        while ((result = ssh_connect(c->session)) == SSH_AGAIN && !late)
+                late = !wait_for_peer(c, begun + (counter.in_bytes > 0 ? r->timeout_ms : patience_ms));
+        ssh_set_blocking(c->session, 1);
+        ssh_set_counters(c->session, NULL, NULL);
+        if (result == SSH_OK)
                 return host_key_check(c->session, r, err);
+        if (late && counter.in_bytes == 0)
+                return error_set(err, ERR_TIMEOUT, "%s:%llu accepts connections, but no SSH server greeted in time (%llu ms)",
+                                 r->host, (unsigned long long)r->port, (unsigned long long)patience_ms);
         connection_error(c, late, err, "the SSH handshake");
         if (err->code == ERR_FAILED)
                 err->code = ERR_DISCONNECTED; /* a server that is only just starting may say anything */
@@ -143,10 +165,10 @@ static int authenticate(struct connection *c, const struct request *r, struct er
         return connection_error(c, late, err, "the SSH authentication");
 }
 
-struct connection *connection_new(const struct request *r, struct error *err)
+struct connection *connection_new(const struct request *r, uint64_t patience_ms, struct error *err)
 {
+        autoclose int fd = connect_tcp(r, err);
         struct connection *c;
-        int fd = connect_tcp(r, err);
 
         if (fd < 0)
                 return NULL;
@@ -156,12 +178,12 @@ struct connection *connection_new(const struct request *r, struct error *err)
         if (!c->session)
                 abort(); /* out of memory */
         if (set_options(c, r, err) < 0) {
-                close(fd); /* not the session's yet */
                 ssh_free(c->session);
                 free(c);
                 return NULL;
         }
-        if (exchange_keys(c, r, err) < 0 || authenticate(c, r, err) < 0) {
+        take_fd(&fd); /* from here on connection_free() closes it */
+        if (exchange_keys(c, r, patience_ms, err) < 0 || authenticate(c, r, err) < 0) {
                 connection_free(c);
                 return NULL;
         }
@@ -175,6 +197,8 @@ void connection_free(struct connection *c)
         ssh_set_blocking(c->session, 0); /* a peer that does not read is not waited for */
         ssh_disconnect(c->session);
         ssh_free(c->session);
+        if (fcntl(c->fd, F_GETFD) >= 0) /* libssh closes it or not, by how far it got; nobody else opens anything meanwhile */
+                close(c->fd);
         free(c);
 }
 

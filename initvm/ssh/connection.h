@@ -11,12 +11,13 @@
 
 struct connection {
         ssh_session session;
-        int fd; /* of the session, which closes it */
+        int fd; /* under the session */
 };
 
 /* NULL with an error. ERR_DENIED is final: the host key is wrong, or the server takes none of our keys; ERR_NOT_FOUND and
- * ERR_INVALID as well (our own files). Everything else may pass. */
-struct connection *connection_new(const struct request *request, struct error *err);
+ * ERR_INVALID as well (our own files). Everything else may pass. What the server's greeting may take is said apart: patience_ms.
+ */
+struct connection *connection_new(const struct request *request, uint64_t patience_ms, struct error *err);
 void connection_free(struct connection *c); /* NULL is fine */
 bool connection_alive(const struct connection *c);
 

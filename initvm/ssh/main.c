@@ -25,6 +25,11 @@
  * whoever started us decides how long there is something to connect to. */
 static const unsigned backoff_ms[] = {200, 500, 1000, 2000, 5000};
 
+/* The first tries do not wait for a greeting for longer: a guest that boots is not there yet, and the next try may find it. Later
+ * ones have all the time of a step, for a guest that is very slow. */
+#define FIRST_TRIES       10
+#define FIRST_PATIENCE_MS 3000
+
 /* After a connection that lasted so long the tries begin anew with the first delay. */
 #define STABLE_MS 10000
 
@@ -56,7 +61,7 @@ static void drop_old_bytes(void)
 }
 
 /* One connection, from its beginning to its end, with why it ended. *ret_lasted: how long it carried, in milliseconds. */
-static void serve_once(const struct request *r, uint64_t *ret_lasted, struct error *err)
+static void serve_once(const struct request *r, size_t tries, uint64_t *ret_lasted, struct error *err)
 {
         struct connection *c;
         const char *path;
@@ -65,7 +70,7 @@ static void serve_once(const struct request *r, uint64_t *ret_lasted, struct err
 
         *ret_lasted = 0;
         send_state("connecting", NULL, NULL, 0);
-        c = connection_new(r, err);
+        c = connection_new(r, tries < FIRST_TRIES ? MIN(r->timeout_ms, FIRST_PATIENCE_MS) : r->timeout_ms, err);
         path = c ? remote_agent_find(c, r, on_uploading, NULL, err) : NULL;
         if (path) {
                 autofree char *command = xasprintf("%s --stdio", path);
@@ -98,6 +103,7 @@ static bool wait_before_next(unsigned ms)
 /* Until something is final. */
 static void serve(const struct request *r, struct error *err)
 {
+        autofree char *logged = NULL;
         size_t tries = 0;
         uint64_t lasted;
 
@@ -105,10 +111,14 @@ static void serve(const struct request *r, struct error *err)
                 unsigned delay;
 
                 *err = (struct error)ERROR_INIT;
-                serve_once(r, &lasted, err);
+                serve_once(r, tries, &lasted, err);
                 if (!may_pass(err))
                         return;
-                log_info("%s", err->message);
+                if (!streq(logged, err->message)) { /* once: a guest may be down for a week */
+                        log_info("%s", err->message);
+                        free(logged);
+                        logged = xstrdup(err->message);
+                }
                 if (lasted >= STABLE_MS)
                         tries = 0;
                 delay = backoff_ms[MIN(tries, ARRAY_SIZE(backoff_ms) - 1)];

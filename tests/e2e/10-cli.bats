@@ -71,6 +71,12 @@ teardown() {
 	expect 2 '--cpus'
 	run initvm create --accel maybe
 	expect 2 'maybe'
+	run initvm create --channel pigeon
+	expect 2 'pigeon'
+	run initvm create --ssh-port 65536
+	expect 2 '--ssh-port'
+	run initvm create --ssh-port 0
+	expect 2 '--ssh-port'
 	run initvm start --timeout soon
 	expect 2 'soon'
 }

@@ -4,6 +4,7 @@
 # What the tests on real guests share.  Creating a VM takes minutes under emulation, so there is one VM 'base' for the whole
 # run, made by the first file that needs it; setup_suite.bash makes its home and takes it away again.  With
 # INITVM_TEST_HOME=/some/folder it is kept there, and the next run uses it again (for working on a single test).
+# With INITVM_TEST_CHANNEL=ssh its agent is reached by SSH instead of the virtio-serial port: the whole suite on the other carrier.
 
 load "${BASH_SOURCE[0]%/*}/common"
 
@@ -12,7 +13,8 @@ need_base() {
 	export INITVM_HOME=$SUITE_HOME
 	if ! initvm status -n base >/dev/null 2>&1; then
 		cat "$TREE/preseed/default.cfg" "$TREE/tests/vm/base.cfg" >"$INITVM_HOME/base.cfg"
-		initvm create -n base --preseed "$INITVM_HOME/base.cfg" --size 8G --memory 1G --cpus 2 --json >"$INITVM_HOME/base.progress" ||
+		initvm create -n base --preseed "$INITVM_HOME/base.cfg" --size 8G --memory 1G --cpus 2 \
+			--channel "${INITVM_TEST_CHANNEL:-auto}" --json >"$INITVM_HOME/base.progress" ||
 			{ tail -n 3 "$INITVM_HOME/base.progress"; return 1; }
 	fi
 	initvm ensure -n base

@@ -45,6 +45,30 @@ static void test_golden(void **state)
         }
 }
 
+/* Reached by SSH: no port of the agent, but one of the loopback, which the running domain's XML tells again. */
+static void test_ssh(void **state)
+{
+        autofree char *path = xasprintf("%s/unit/data/domain/amd64-ssh.xml", INITVM_TESTS), *golden = NULL;
+        const struct domain_options options = {
+                .folder = "/var/lib/initvm/vms/build-1", .kvm = true, .no_port = true, .ssh_port = 2222, .net_port = 40001};
+        const struct domain_options ordinary = {.folder = "/f", .kvm = true};
+        autofree char *xml = domain_xml(&record, machine_find("amd64"), &options);
+        autofree char *without = domain_xml(&record, machine_find("amd64"), &ordinary);
+        (void)state;
+
+        if (getenv("INITVM_UPDATE_GOLDEN"))
+                assert_int_equal(file_write_atomic(path, 0644, xml, strlen(xml), NULL), 0);
+        golden = file_read(path, 1u << 20, NULL, NULL);
+        assert_non_null(golden);
+        assert_string_equal(xml, golden);
+        assert_null(strstr(xml, AGENT_PORT_NAME));
+        assert_int_equal(domain_xml_ssh_port(xml), 2222);
+        assert_int_equal(domain_xml_ssh_port(without), 0);
+        assert_int_equal(domain_xml_ssh_port("<initvm:ssh xmlns:initvm=\"u\" port=\"2223\"/>"), 2223);
+        assert_int_equal(domain_xml_ssh_port("<initvm:ssh xmlns:initvm='u' port='99999'/>"), 0);
+        assert_int_equal(domain_xml_ssh_port("<initvm:ssh xmlns:initvm='u'/>"), 0);
+}
+
 /* Whatever characters a path or a command line has, they stay inside their element and mean themselves. */
 static void test_escaping(void **state)
 {
@@ -114,10 +138,8 @@ static void test_machines(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_golden),
-                cmocka_unit_test(test_escaping),
-                cmocka_unit_test(test_mac),
-                cmocka_unit_test(test_machines),
+                cmocka_unit_test(test_golden), cmocka_unit_test(test_ssh),      cmocka_unit_test(test_escaping),
+                cmocka_unit_test(test_mac),    cmocka_unit_test(test_machines),
         };
 
         return cmocka_run_group_tests_name("domain_xml", tests, NULL, NULL);

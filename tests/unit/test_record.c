@@ -33,6 +33,9 @@ static void test_round_trip(void **state)
                         .hostname = (char *)"host",
                         .command_line = (char *)"root=UUID=1 ro \"x\" \\ \xc3\xa4",
                         .acceleration = (char *)"auto",
+                        .channel = (char *)"ssh",
+                        .ssh_forward = true,
+                        .ssh_port = 2222,
                         .memory = UINT64_C(4) << 30,
                         .cpus = 3,
                         .size = UINT64_C(1) << 62,
@@ -72,6 +75,9 @@ static void test_round_trip(void **state)
                 assert_same(n.command_line, r->command_line);
                 assert_same(n.acceleration, r->acceleration);
                 assert_same(n.reason, r->reason);
+                assert_same(n.channel, r->channel);
+                assert_true(n.ssh_forward == r->ssh_forward && n.ssh_port == r->ssh_port);
+                assert_int_equal(vm_record_by_ssh(&n), i == 0);
                 assert_true(n.memory == r->memory && n.cpus == r->cpus && n.size == r->size && n.created == r->created &&
                             n.started == r->started);
                 vm_record_done(&n);

@@ -12,6 +12,7 @@
 #include "wire/agent_version.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -167,12 +168,26 @@ static void test_ssh_agent(void **state)
         waitpid(pid, NULL, 0);
 }
 
+static size_t count_fds(pid_t pid)
+{
+        autofree char *path = xasprintf("/proc/%d/fd", pid);
+        DIR *d = opendir(path);
+        size_t n = 0;
+
+        assert_non_null(d);
+        while (readdir(d))
+                n++;
+        closedir(d);
+        return n;
+}
+
 static void test_reconnects(void **state)
 {
         struct link *l = link_new(state);
         autofree char *reason = NULL;
         struct host *h;
         struct run *r;
+        size_t fds;
 
         link_start(l);
         link_wait_state(l, "connected", NULL);
@@ -184,6 +199,7 @@ static void test_reconnects(void **state)
         link_wait_state(l, "waiting", &reason);
         assert_true(*reason);
         link_wait_state(l, "waiting", NULL); /* nobody listens: it goes on trying */
+        fds = count_fds(l->pid);
         h->pleases = 0;
         ssh_server_start(l->server);
         link_wait_state(l, "connected", NULL);
@@ -192,6 +208,7 @@ static void test_reconnects(void **state)
         assert_true(host_until(h, LINK_DEADLINE_MS, has_please, h));
         host_sync(h, true);
         assert_carries(h);
+        assert_int_equal(count_fds(l->pid), fds + 1); /* nothing is left of the connection before */
         host_detach(h);
         link_stop(l);
 }
@@ -230,13 +247,34 @@ static void test_silent_server(void **state)
         autoclose int fd = listen_silently(&l->port);
         autofree char *reason = NULL;
         uint64_t begun = now_ms();
+        size_t fds;
 
         l->timeout = 300;
         link_start(l);
         link_wait_state(l, "waiting", &reason);
-        assert_says(reason, "in time");
+        assert_says(reason, "no SSH server greeted in time");
         assert_in_range(now_ms() - begun, 250, 5000);
-        link_wait_state(l, "waiting", NULL);
+        fds = count_fds(l->pid);
+        for (int i = 0; i < 2; i++)
+                link_wait_state(l, "waiting", NULL);
+        assert_int_equal(count_fds(l->pid), fds);
+        link_stop(l);
+}
+
+/* Greets, and says nothing more. */
+static void test_silent_after_greeting(void **state)
+{
+        struct link *l = link_new(state);
+        autoclose int listener = listen_silently(&l->port), fd = -1;
+        autofree char *reason = NULL;
+
+        l->timeout = 300;
+        link_start(l);
+        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_return_code(fd, errno);
+        assert_int_equal(write(fd, "SSH-2.0-Silent\r\n", 16), 16);
+        link_wait_state(l, "waiting", &reason);
+        assert_says(reason, "handshake: the other side did not answer in time");
         link_stop(l);
 }
 
@@ -381,6 +419,7 @@ int main(void)
                 TEST(test_reconnects),
                 TEST(test_agent_that_ends),
                 TEST(test_silent_server),
+                TEST(test_silent_after_greeting),
                 TEST(test_nobody_listens),
                 TEST(test_dead_peer),
                 TEST(test_daemon_does_not_read),
