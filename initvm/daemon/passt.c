@@ -93,7 +93,7 @@ int passt_read_uid(const char *table, uint16_t local_port, uint16_t remote_port,
 /* Any user of this host may connect to a port of the loopback; only QEMU is to have the network. */
 static int check_peer(int fd, uid_t uid, struct error *err)
 {
-        struct sockaddr_in ours, theirs;
+        struct sockaddr_in ours = {0}, theirs = {0};
         socklen_t our_size = sizeof(ours), their_size = sizeof(theirs);
         autofree char *table = file_read("/proc/net/tcp", TABLE_MAX, NULL, err);
         uid_t peer;
