@@ -130,15 +130,18 @@ static void test_job_control(void **state)
         (void)state;
 
         wait_text(h, r, "$ ");
-        /* It tells when it has the terminal: keys that come earlier are the shell's. */
+        /* It tells when the keys are its own, and when they no longer are. It starts nothing: a child of vfork(2) that is stopped
+         * before it executes holds its parent. */
         type(h, r,
-             "sh -c 'trap \"echo cont=$((2+2))\" CONT; trap \"exit 5\" INT; echo run=$((1+1)); while :; do sleep 0.1; done'\r");
+             "sh -c 'trap \"echo cont=$((2+2))\" CONT; trap \"echo int=$((3+3)); exit 5\" INT; echo run=$((1+1)); while :; do "
+             "read -r x; done'\r");
         wait_text(h, r, "run=2");
         type(h, r, "\x1a");
         wait_text(h, r, "Stopped");
         type(h, r, "fg\r");
         wait_text(h, r, "cont=4");
         type(h, r, "\x03");
+        wait_text(h, r, "int=6");
         type(h, r, "echo status=$?\r");
         wait_text(h, r, "status=5");
         type(h, r, "echo sum=$((40+2)); exit 6\r");
