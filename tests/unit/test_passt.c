@@ -20,8 +20,7 @@
 /* A folder with a program of that name is what a PATH needs. */
 static void pretend_passt(void **state)
 {
-        autofree char *program = scratch_file(state, "passt", "", 0, 0755);
-
+        free(scratch_file(state, "passt", "", 0, 0755));
         setenv("PATH", *state, 1);
 }
 
@@ -56,10 +55,11 @@ static void test_chosen(void **state)
         record.ssh_port = port;
         assert_int_equal(passt_choose_port(&record, &same, &err), 0);
         assert_int_equal(same, port);
-        autoclose int fd = listen_on(port, INADDR_LOOPBACK);
+        int fd = listen_on(port, INADDR_LOOPBACK);
         assert_int_equal(passt_choose_port(&record, &same, &err), -1);
         assert_int_equal(err.code, ERR_STATE);
         assert_non_null(strstr(err.message, "'vm'"));
+        close(fd);
 }
 
 static void test_without_passt(void **state)
@@ -99,13 +99,13 @@ static void test_uid(void **state)
 static void test_start(void **state)
 {
         static const char script[] = "#!/bin/sh\nPATH=/usr/bin:/bin; echo \"$@\" >&2; cat <&3 >&2\n";
-        autofree char *program = scratch_file(state, "passt", script, strlen(script), 0755), *log = scratch_path(state, "log");
-        autofree char *text = NULL;
+        autofree char *log = scratch_path(state, "log"), *text = NULL;
         struct error err = ERROR_INIT;
         uint16_t port;
         pid_t pid;
         int status;
 
+        free(scratch_file(state, "passt", script, strlen(script), 0755));
         setenv("PATH", *state, 1);
         autoclose int listener = passt_listen(&port, &err);
         assert_true(listener >= 0);

@@ -244,7 +244,7 @@ static int listen_silently(uint16_t *ret_port)
 static void test_silent_server(void **state)
 {
         struct link *l = link_new(state);
-        autoclose int fd = listen_silently(&l->port);
+        int fd = listen_silently(&l->port);
         autofree char *reason = NULL;
         uint64_t begun = now_ms();
         size_t fds;
@@ -258,6 +258,7 @@ static void test_silent_server(void **state)
         for (int i = 0; i < 2; i++)
                 link_wait_state(l, "waiting", NULL);
         assert_int_equal(count_fds(l->pid), fds);
+        close(fd);
         link_stop(l);
 }
 
