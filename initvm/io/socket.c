@@ -154,8 +154,7 @@ int dial_error(const struct address *a, const char *where, int errnum, struct er
         case ENOENT:
                 return error_set(err, ERR_NOT_FOUND, "there is no socket '%s' %s", text, where);
         case ETIMEDOUT:
-                return error_set(err, ERR_TIMEOUT, "'%s' did not answer within %u s (called from %s)", text,
-                                 DIAL_TIMEOUT_MS / 1000, where);
+                return error_set(err, ERR_TIMEOUT, "'%s' %s did not answer within %u s", text, where, DIAL_TIMEOUT_MS / 1000);
         case EAGAIN:
                 return error_set(err, ERR_STATE, "'%s' %s takes no more connections at the moment; try again", text, where);
         default:
