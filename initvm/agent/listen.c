@@ -122,26 +122,7 @@ static void on_closed(void *userdata)
         listener_free(userdata);
 }
 
-static void ignore_data(void *userdata, const uint8_t *data, size_t n)
-{
-        (void)userdata;
-        (void)data;
-        (void)n; /* never given back: there is no use for it */
-}
-
-static void ignore(void *userdata)
-{
-        (void)userdata;
-}
-
-static void ignore_message(void *userdata, struct json_object *message)
-{
-        (void)userdata;
-        log_warning("a message for a listener, which takes none: %s", json_line(message));
-}
-
-static const struct stream_ops ops = {
-        .data = ignore_data, .eof = ignore, .message = ignore_message, .credit = ignore, .closed = on_closed};
+static const struct stream_ops ops = {.closed = on_closed};
 
 static int open_listener(struct agent *agent, const struct address *address, struct address *ret_bound, struct error *err)
 {

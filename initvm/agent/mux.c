@@ -213,7 +213,8 @@ static void handle_data(struct stream *s, const struct frame *f)
                 return;
         }
         s->window -= (uint32_t)f->size;
-        s->ops->data(s->userdata, f->payload, f->size);
+        if (s->ops->data)
+                s->ops->data(s->userdata, f->payload, f->size);
 }
 
 static void handle_credit(struct stream *s, const struct frame *f)
@@ -225,7 +226,8 @@ static void handle_credit(struct stream *s, const struct frame *f)
                 return;
         }
         s->credit += bytes;
-        s->ops->credit(s->userdata);
+        if (s->ops->credit)
+                s->ops->credit(s->userdata);
 }
 
 static void handle_message(struct stream *s, const struct frame *f)
@@ -233,10 +235,12 @@ static void handle_message(struct stream *s, const struct frame *f)
         struct error err = ERROR_INIT;
         autojson struct json_object *message = json_parse((const char *)f->payload, f->size, &err);
 
-        if (message)
+        if (!message)
+                stream_break(s, err.message);
+        else if (s->ops->message)
                 s->ops->message(s->userdata, message);
         else
-                stream_break(s, err.message);
+                log_warning("stream %u: a message that nobody waits for: %s", s->id, json_line(message));
 }
 
 static void handle_frame(struct mux *mux, const struct frame *f)
@@ -261,7 +265,8 @@ static void handle_frame(struct mux *mux, const struct frame *f)
                 handle_data(s, f);
                 break;
         case FRAME_EOF:
-                s->ops->eof(s->userdata);
+                if (s->ops->eof)
+                        s->ops->eof(s->userdata);
                 break;
         case FRAME_CREDIT:
                 handle_credit(s, f);

@@ -25,7 +25,7 @@
 struct mux;
 struct stream;
 
-/* What the owner of a stream is told. */
+/* What the owner of a stream is told. All but `closed` may be NULL: data is dropped then, and never granted again. */
 struct stream_ops {
         void (*data)(void *userdata, const uint8_t *data, size_t n); /* for stdin; to be given back with stream_grant() */
         void (*eof)(void *userdata);                                 /* nothing more for stdin */

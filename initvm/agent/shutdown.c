@@ -42,28 +42,9 @@ static void on_closed(void *userdata)
         s->stream = NULL;
 }
 
-static void ignore_data(void *userdata, const uint8_t *data, size_t n)
-{
-        (void)userdata;
-        (void)data;
-        (void)n; /* never given back: there is no use for it */
-}
-
-static void ignore(void *userdata)
-{
-        (void)userdata;
-}
-
-static void ignore_message(void *userdata, struct json_object *message)
-{
-        (void)userdata;
-        (void)message;
-}
-
 void shutdown_start(struct agent *agent, struct stream *stream, const char *mode)
 {
-        static const struct stream_ops ops = {
-                .data = ignore_data, .eof = ignore, .message = ignore_message, .credit = ignore, .closed = on_closed};
+        static const struct stream_ops ops = {.closed = on_closed};
         static const struct process_fd journal = {.from = STDERR_FILENO, .to = STDERR_FILENO};
         const struct process_options options = {.fds = &journal, .n_fds = 1, .new_session = true};
         char *const argv[] = {(char *)"systemctl", (char *)"--no-block", (char *)mode, NULL};

@@ -141,17 +141,6 @@ static void on_eof(void *userdata)
         fail(u, &err);
 }
 
-static void on_message(void *userdata, struct json_object *message)
-{
-        (void)userdata;
-        (void)message; /* there is nothing to be said */
-}
-
-static void on_credit(void *userdata)
-{
-        (void)userdata; /* nothing is sent */
-}
-
 static void on_closed(void *userdata)
 {
         struct update *u = userdata;
@@ -179,8 +168,7 @@ static char *own_path(void)
 
 void update_start(struct agent *agent, struct stream *stream, uint64_t size)
 {
-        static const struct stream_ops ops = {
-                .data = on_data, .eof = on_eof, .message = on_message, .credit = on_credit, .closed = on_closed};
+        static const struct stream_ops ops = {.data = on_data, .eof = on_eof, .closed = on_closed};
         struct error err = ERROR_INIT;
         struct update *u;
 
