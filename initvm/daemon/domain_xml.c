@@ -3,8 +3,7 @@
  * Everything virtio, nothing that a build machine has no use for (graphics, USB, balloon), no QEMU command line of our own: the
  * domain stays untainted and managed.
  *
- * A kernel that oopses is no machine to trust a build to: it panics and boots again.  Emulated CPUs do not speculate, so that the
- * mitigations would only cost time there.
+ * A kernel that oopses is no machine to trust a build to: it panics and boots again.
  *
  * The console's bytes are also appended to console.log by QEMU itself, so that nothing is missing from the record while no daemon
  * is there to read.
@@ -90,8 +89,8 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
         buf_printf(&b, "  <vcpu>%llu</vcpu>\n", (unsigned long long)record->cpus);
         buf_printf(&b, "  <os>\n    <type arch='%s' machine='%s'>hvm</type>\n", machine->uname, machine->type);
         buf_printf(&b, "    <kernel>%s/kernel</kernel>\n    <initrd>%s/initrd</initrd>\n", folder, folder);
-        buf_printf(&b, "    <cmdline>%s console=%s panic=-1 oops=panic%s</cmdline>\n  </os>\n", command_line, machine->console,
-                   options->kvm ? "" : " mitigations=off");
+        buf_printf(&b, "    <cmdline>%s console=%s panic=-1 oops=panic%s%s</cmdline>\n  </os>\n", command_line, machine->console,
+                   options->kvm ? "" : " ", options->kvm ? "" : machine->tcg_command_line);
         buf_printf(&b, "  <features>%s</features>\n", machine->features);
         buf_printf(&b, "  %s\n", options->kvm ? "<cpu mode='host-passthrough'/>" : machine->tcg_cpu);
         buf_printf(&b, "  <clock offset='utc'/>\n"

@@ -14,8 +14,9 @@ struct machine {
         const char *emulator; /* QEMU's program, its full path */
         const char *console;  /* the kernel's name of the first serial port */
         const char *serial_target, *serial_model;
-        const char *features; /* XML inside <features> */
-        const char *tcg_cpu;  /* XML of <cpu> under software emulation */
+        const char *features;         /* XML inside <features> */
+        const char *tcg_cpu;          /* XML of <cpu> under software emulation */
+        const char *tcg_command_line; /* of the kernel, under software emulation */
 };
 
 /* By Debian's name. NULL when unknown. */
