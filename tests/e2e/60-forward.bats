@@ -325,7 +325,10 @@ serve() {
 	kill "${pids[0]}"
 	wait_pid "${pids[0]}"
 	serve TCP-LISTEN:22,bind=127.0.0.1,fork,reuseaddr 'EXEC:echo banner'
-	[ "$(sleep 20 | timeout 10 initvm -n here proxy)" = banner ]
+	mkfifo "$BATS_TEST_TMPDIR/open"
+	exec 8<>"$BATS_TEST_TMPDIR/open"
+	[ "$(timeout 10 initvm -n here proxy <&8)" = banner ]
+	exec 8<&-
 }
 
 @test "ssh-config: ssh reads each path as it is, blanks, quotes and per cent signs too" {
