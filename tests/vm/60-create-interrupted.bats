@@ -45,6 +45,9 @@ create_until() {
 # The pid of the provisioning child.
 provision_pid() { processes initvm-provisio | head -n 1; }
 
+# The pid of the VM's emulator: libvirt may be asking another one for its capabilities at the same time.
+emulator_pid() { pgrep -f '^/usr/bin/qemu-system-[^ ]+ -name guest=interrupted,'; }
+
 # Waits until nothing of ours but the daemon runs any more, and compares what is there with what was there before.
 settled() {
 	local pid
@@ -85,10 +88,14 @@ by_kill_of_cli() {
 }
 
 by_kill_of_provision_or_qemu() {
-	local code=0 pid
-	pid=$(provision_pid)
-	[ -n "$pid" ] || pid=$(qemus)
-	kill -KILL "$pid"
+	local code=0
+	local -a pids
+	mapfile -t pids < <(provision_pid)
+	if [ ${#pids[@]} -eq 0 ]; then
+		within 60 emulator_pid >/dev/null
+		mapfile -t pids < <(emulator_pid)
+	fi
+	kill -KILL "${pids[@]}"
 	wait "$create_pid" || code=$?
 	[ "$code" -eq 1 ]
 	cat "$BATS_TEST_TMPDIR/errors"
