@@ -19,6 +19,15 @@ setup_file() {
 
 teardown_file() { remove_home; }
 
+# A test that failed must not be the next one's failure.
+teardown() {
+	[ "${BATS_TEST_COMPLETED:-}" = 1 ] && return
+	if [ -n "${create_pid:-}" ] && kill -INT "$create_pid" 2>/dev/null; then
+		wait "$create_pid" || true
+	fi
+	initvm destroy --yes -n interrupted >/dev/null 2>&1 || true
+}
+
 # The names of the stages in a --json progress, in their order.
 stages() {
 	/usr/bin/python3 -c '
