@@ -10,7 +10,8 @@
 /* json_read() that takes absent parameters for an empty object, and says "parameters" in its errors. */
 int methods_read(struct json_object *parameters, const struct json_field *fields, size_t n, struct error *err);
 
-/* The VM, which has a domain; NULL with ERR_NOT_FOUND, or with ERR_STATE and how to start it. */
+/* The VM, which runs or is starting (then at first without a domain); NULL with ERR_NOT_FOUND, or with ERR_STATE and how to start
+ * it. */
 struct vm *methods_running_vm(struct daemon *d, const char *name, struct error *err);
 
 /* Answers the call (userdata) with {"vm": first of the array}. */
