@@ -46,9 +46,9 @@ kill_daemon_at() {
 }
 
 @test "a normal end prints nothing" {
-	run "$terminal" raw status:0 restored -- initvm shell -- sh -c 'sleep 0.5'
+	run "$terminal" raw 'send:\r' status:0 restored -- initvm shell -- sh -c 'read -r go'
 	expect 0
-	[ -z "$output" ]
+	[ "$output" = $'\r' ] # what was typed, echoed
 }
 
 @test "exec --tty gives a terminal, exec alone and shell behind a pipe do not" {
@@ -104,8 +104,8 @@ kill_daemon_at() {
 
 @test "a daemon that is killed: the terminal is restored, the status is 125, the command is hung up" {
 	kill_daemon_at "$BATS_TEST_TMPDIR/pid" &
-	run "$terminal" raw 'expect:\ninitvm: the connection was lost' status:125 restored -- \
-		initvm shell -- sh -c "echo \$\$ >'$BATS_TEST_TMPDIR/new'; mv '$BATS_TEST_TMPDIR/new' '$BATS_TEST_TMPDIR/pid'; exec sleep 1000"
+	run "$terminal" raw 'send:\r' 'expect:\ninitvm: the connection was lost' status:125 restored -- \
+		initvm shell -- sh -c "read -r go; echo \$\$ >'$BATS_TEST_TMPDIR/new'; mv '$BATS_TEST_TMPDIR/new' '$BATS_TEST_TMPDIR/pid'; exec sleep 1000"
 	expect 0
 	wait_pid "$(cat "$BATS_TEST_TMPDIR/pid")"
 }
