@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -34,6 +35,7 @@ struct server {
         struct loop *loop;
         int listen_fd;
         struct loop_source *listen_source;
+        int spare_fd; /* given up to take a client off the queue when no other is left */
         const struct server_interface *interface;
         char *version;
         void *userdata;
@@ -243,6 +245,22 @@ static void on_ended(void *userdata)
 
 static const struct conn_events client_events = {.input = on_input, .ended = on_ended};
 
+static int open_spare(void)
+{
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* No descriptor is left.  A client that stayed in the queue would wake us again and again; so it is hung up on. */
+static void drop_waiting(struct server *s)
+{
+        int fd;
+
+        cleanup_close(&s->spare_fd);
+        fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        cleanup_close(&fd);
+        s->spare_fd = open_spare();
+}
+
 static void on_accept(void *userdata, uint32_t events)
 {
         struct server *s = userdata;
@@ -253,8 +271,12 @@ static void on_accept(void *userdata, uint32_t events)
 
         (void)events;
         if (fd < 0) {
-                if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-                        log_warning("cannot accept a client: %s", strerror(errno));
+                int errnum = errno;
+
+                if (errnum != EAGAIN && errnum != ECONNABORTED && errnum != EINTR)
+                        log_warning("cannot accept a client: %s", strerror(errnum));
+                if (errnum == EMFILE || errnum == ENFILE)
+                        drop_waiting(s);
                 return;
         }
         /* The folder is private already; this holds also where somebody opened it up. Root may act for anybody. */
@@ -287,6 +309,7 @@ struct server *server_new(struct loop *loop, int listen_fd, const struct server_
         s->interface = interface;
         s->version = xstrdup(version);
         s->userdata = userdata;
+        s->spare_fd = open_spare();
         s->listen_source = loop_add_fd(loop, listen_fd, EPOLLIN, on_accept, s);
         return s;
 }
@@ -299,6 +322,7 @@ void server_free(struct server *s)
                 client_close(s->clients, true);
         loop_source_free(s->listen_source);
         close(s->listen_fd);
+        cleanup_close(&s->spare_fd);
         free(s->version);
         free(s);
 }
