@@ -44,33 +44,37 @@ static void on_signal(void *userdata, int signo)
 static const struct session_events events = {
         .message = on_message, .output_ended = on_output_ended, .closed = on_closed, .signal = on_signal};
 
-/* Nothing listens on that port of a VM that is there. */
-static int no_server(const struct invocation *inv, struct client *c, struct error *err)
+static int connect_server(const struct invocation *inv, struct client *c, struct error *err)
 {
-        autojson struct json_object *vm = NULL;
+        struct json_object *parameters = vm_parameters(inv);
 
-        if (vm_status(c, inv, &vm, err) < 0)
-                return -1;
-        return error_set(err, ERR_NOT_FOUND,
-                         "no SSH server runs in VM '%s': 'initvm -n %s exec -- apt-get install openssh-server' installs one, "
-                         "'systemctl start ssh' there starts it",
-                         inv->name, inv->name);
+        json_add_string(parameters, "address", SSH_ADDRESS);
+        return client_call(c, "org.initvm.Connect", parameters, VARLINK_UPGRADE, AGENT_CALL_DEADLINE_MS, NULL, err);
+}
+
+/* Nothing listens on that port, or there is no such VM.  A server that is there is running when this returns. */
+static int have_server(const struct invocation *inv, struct client *c, struct error *err)
+{
+        autojson struct json_object *reply = NULL;
+
+        return client_call(c, "org.initvm.PrepareSsh", vm_parameters(inv), 0, AGENT_CALL_DEADLINE_MS, &reply, err);
 }
 
 static int run(const struct invocation *inv, struct error *err)
 {
-        struct json_object *parameters = vm_parameters(inv);
         autoclient struct client *c = NULL;
         struct session s;
         int status;
 
-        json_add_string(parameters, "address", SSH_ADDRESS);
-        if (daemon_connect(&c, err) < 0) {
-                json_object_put(parameters);
+        if (daemon_connect(&c, err) < 0)
                 return -1;
+        if (connect_server(inv, c, err) < 0) {
+                if (err->code != ERR_NOT_FOUND)
+                        return -1;
+                *err = (struct error)ERROR_INIT;
+                if (have_server(inv, c, err) < 0 || connect_server(inv, c, err) < 0)
+                        return -1;
         }
-        if (client_call(c, "org.initvm.Connect", parameters, VARLINK_UPGRADE, CALL_DEADLINE_MS, NULL, err) < 0)
-                return err->code == ERR_NOT_FOUND ? no_server(inv, c, err) : -1;
         session_init(&s, take_ptr(c), &events, &s);
         session_catch(&s, ends, ARRAY_SIZE(ends));
         status = session_run(&s, STDIN_FILENO, err);

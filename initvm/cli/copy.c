@@ -159,7 +159,7 @@ static int connect_copier(const struct copy *copy, const struct copy_place *plac
         json_add_string(parameters, "name", place->vm);
         json_add(parameters, "argv", json_from_strv(argv));
         json_add_string(parameters, "user", copy->user);
-        if (client_call(c, "org.initvm.Exec", parameters, VARLINK_UPGRADE, CALL_DEADLINE_MS, NULL, err) < 0)
+        if (client_call(c, "org.initvm.Exec", parameters, VARLINK_UPGRADE, AGENT_CALL_DEADLINE_MS, NULL, err) < 0)
                 return -1;
         session_init(s, take_ptr(c), events, s);
         return 0;

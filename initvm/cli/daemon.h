@@ -10,6 +10,11 @@
 /* Calls that the daemon answers from what it knows. The first one may have to wait until libvirt's driver has probed QEMU. */
 #define CALL_DEADLINE_MS 60000u
 
+/* Calls that the agent answers: of a VM that is just being started they wait until it has booted, which the daemon allows five
+ * minutes under emulation (daemon/vm.h), and then the agent has its own deadline. The daemon is the one to say what was too slow.
+ */
+#define AGENT_CALL_DEADLINE_MS (8u * 60 * 1000)
+
 /* Until a daemon that we started listens: it reads its state and removes what an interrupted create left. */
 #define DAEMON_START_DEADLINE_MS 60000u
 

@@ -99,7 +99,7 @@ static int call(struct remote *r, const struct invocation *inv, const struct rem
                 json_add(parameters, "terminal", terminal_new(&r->size));
         }
         if (add_environment(parameters, &inv->arguments, err) < 0 || daemon_connect(&c, err) < 0 ||
-            client_call(c, "org.initvm.Exec", take_ptr(parameters), VARLINK_UPGRADE, CALL_DEADLINE_MS, NULL, err) < 0)
+            client_call(c, "org.initvm.Exec", take_ptr(parameters), VARLINK_UPGRADE, AGENT_CALL_DEADLINE_MS, NULL, err) < 0)
                 return -1;
         *ret = take_ptr(c);
         return 0;

@@ -9,9 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The daemon waits for the agent, makes a key and runs a script in the guest; each has its own deadline. */
-#define PREPARE_DEADLINE_MS 120000u
-
 /* What is said in a line of ssh_config(5) cannot hold the end of that line; "${" is a variable there, and cannot be escaped. */
 static int check_path(const char *path, struct error *err)
 {
@@ -90,7 +87,7 @@ int ssh_config_prepare(const struct invocation *inv, bool renew_host_key, struct
         if (renew_host_key)
                 json_add_bool(parameters, "renewHostKey", true);
         if (daemon_connect(&c, err) < 0 ||
-            client_call(c, "org.initvm.PrepareSsh", take_ptr(parameters), 0, PREPARE_DEADLINE_MS, &reply, err) < 0)
+            client_call(c, "org.initvm.PrepareSsh", take_ptr(parameters), 0, AGENT_CALL_DEADLINE_MS, &reply, err) < 0)
                 return -1;
         if (n > 0) {
                 program[n] = '\0';

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs in the guest, as root: lets the public key $1 in, and tells what a client must know of the SSH server, one `name value` a
+# Runs in the guest, as root: lets the public key $1 in, has the SSH server run, and tells what a client must know of the SSH server, one `name value` a
 # line.  What is missing is told, too, and is no failure of this script.
 set -eu
 
@@ -19,6 +19,11 @@ if [ "$(cat "$keys" 2>/dev/null)" != "$1" ]; then
         umask 022
         printf '%s\n' "$1" >"$keys.new"
         mv "$keys.new" "$keys"
+fi
+# Shortly after the boot it may still be starting: this waits for that.
+if ! systemctl start ssh.service; then
+        echo 'missing server'
+        exit
 fi
 for file in /etc/ssh/ssh_host_*_key.pub; do
         [ -r "$file" ] || continue

@@ -99,6 +99,11 @@ static int read_line(const char *text, const char *vm_name, char ***lines, struc
                                  "the SSH server of VM '%s' does not look at our key: its configuration needs the line "
                                  "'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/initvm_authorized_keys'",
                                  vm_name);
+        if (strv_length(words) == 2 && streq(words[0], "missing") && streq(words[1], "server"))
+                return error_set(
+                        err, ERR_NOT_FOUND,
+                        "the SSH server of VM '%s' cannot be started: 'initvm -n %s exec -- systemctl status ssh' tells why",
+                        vm_name, vm_name);
         if (strv_length(words) != 3 || !streq(words[0], "host-key") || !is_word(words[1]) || !is_word(words[2]) ||
             strv_length(*lines) == HOST_KEYS_MAX)
                 return error_set(err, ERR_PROTOCOL, "VM '%s' said '%s' when it was asked for its SSH host keys", vm_name, text);

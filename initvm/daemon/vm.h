@@ -61,8 +61,8 @@ void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_f
 
 /*
  * Calls fn once: with NULL as soon as the agent answers (at once when it does already), with the reason when the VM ends or
- * timeout_ms pass first. A VM that was just taken up again, or whose agent restarts, needs a moment. The waiter can be
- * given up.
+ * timeout_ms pass first. A VM that was just taken up again, or whose agent restarts, needs a moment; one that is being started
+ * has the time that its start has, and timeout_ms from then on. The waiter can be given up.
  */
 #define READY_TIMEOUT_MS (30 * 1000) /* for commands */
 struct vm_waiter;

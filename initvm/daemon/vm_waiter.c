@@ -7,6 +7,7 @@ struct vm_waiter {
         struct vm *vm;
         enum vm_wanted wanted;
         struct loop_source *deadline;
+        uint64_t timeout_ms;
         vm_done_fn fn;
         void *userdata;
         struct vm_waiter *prev, *next;
@@ -55,6 +56,10 @@ static void on_deadline(void *userdata)
         const char *name = w->vm->record.name;
         struct error err = ERROR_INIT;
 
+        if (w->wanted == VM_WANTED_AGENT && vm_starting(w->vm)) { /* a boot has a deadline of its own */
+                loop_timer_arm(w->deadline, w->timeout_ms);
+                return;
+        }
         if (w->wanted == VM_WANTED_AGENT)
                 error_set(&err, ERR_TIMEOUT, "the agent of VM '%s' does not answer; see 'initvm -n %s console --log'", name,
                           name);
@@ -69,6 +74,7 @@ static struct vm_waiter *waiter_new(struct vm *vm, enum vm_wanted wanted, uint64
 
         w->vm = vm;
         w->wanted = wanted;
+        w->timeout_ms = timeout_ms;
         w->fn = fn;
         w->userdata = userdata;
         w->next = vm->waiters;

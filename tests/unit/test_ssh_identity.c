@@ -119,6 +119,7 @@ static void test_guest(void **state)
                 {"", ERR_NOT_FOUND, "ssh-keygen -A"},
                 {"missing sshd\n", ERR_NOT_FOUND, "apt-get install openssh-server"},
                 {"missing keys-file\n", ERR_NOT_FOUND, "AuthorizedKeysFile"},
+                {"missing server\n", ERR_NOT_FOUND, "systemctl status ssh"},
                 {"missing everything\n", ERR_PROTOCOL, "'missing everything'"},
                 {"host-key ssh-ed25519\n", ERR_PROTOCOL, "host keys"},
                 {"host-key ssh-ed25519 AAAA comment\n", ERR_PROTOCOL, "host keys"},

@@ -98,12 +98,13 @@ forward() {
 	over_ssh true
 }
 
-@test "no SSH server: the error names the package" {
+@test "an SSH server that does not run is started; without one the error names the package" {
 	guest systemctl stop ssh
+	over_ssh true
+	guest systemctl stop ssh
+	guest mv /usr/sbin/sshd /usr/sbin/sshd.away
 	run over_ssh true
 	expect 255 'apt-get install openssh-server'
-	guest systemctl start ssh
-	guest mv /usr/sbin/sshd /usr/sbin/sshd.away
 	run initvm ssh-config -n base
 	expect_one_sentence 1 'apt-get install openssh-server'
 	guest mv /usr/sbin/sshd.away /usr/sbin/sshd
