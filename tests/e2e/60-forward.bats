@@ -31,14 +31,7 @@ stop_bridge() {
 }
 
 setup() { pids=(); }
-
-teardown() {
-	local pid
-	for pid in "${pids[@]}"; do
-		kill -TERM "$pid" 2>/dev/null || true
-		wait_pid "$pid"
-	done
-}
+teardown() { end_pids; }
 
 # Starts `initvm -n here forward "$@"`; its lines are in $out, its errors in $errors, where it listens in $at.
 forward() {

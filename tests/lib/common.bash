@@ -105,6 +105,15 @@ daemon_pid() {
 	initvm daemon status --json | json pid
 }
 
+# Ends the processes that a test has put into `pids`.
+end_pids() {
+	local pid
+	for pid in "${pids[@]}"; do
+		kill -TERM "$pid" 2>/dev/null || true
+		wait_pid "$pid"
+	done
+}
+
 # For what nobody tells: asks again and again until the command $2... succeeds, for $1 seconds at most.
 within() {
 	local end=$((SECONDS + $1))

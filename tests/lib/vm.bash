@@ -4,24 +4,61 @@
 # What the tests on real guests share.  Creating a VM takes minutes under emulation, so there is one VM 'base' for the whole
 # run, made by the first file that needs it; setup_suite.bash makes its home and takes it away again.  With
 # INITVM_TEST_HOME=/some/folder it is kept there, and the next run uses it again (for working on a single test).
-# With INITVM_TEST_CHANNEL=ssh its agent is reached by SSH instead of the virtio-serial port: the whole suite on the other carrier.
+#
+# A file whose name ends in -by-ssh has its agent reached by SSH instead of the virtio-serial port.  Most of them are links to the
+# files of the port: the same tests on the other carrier.
 
 load "${BASH_SOURCE[0]%/*}/common"
 
-# The suite's home becomes INITVM_HOME, and the VM 'base' is there and runs.
+# Gives the record of the VM 'base' the new members $1, as JSON; null takes one away.
+edit_record() {
+	initvm daemon stop
+	/usr/bin/python3 - "$INITVM_HOME/vms/base/vm.json" "$1" <<-'END'
+		import json, os, sys
+		with open(sys.argv[1]) as f:
+		    record = json.load(f)
+		record.update(json.loads(sys.argv[2]))
+		with open(sys.argv[1] + ".new", "w") as f:
+		    json.dump({k: v for k, v in record.items() if v is not None}, f)
+		os.rename(sys.argv[1] + ".new", sys.argv[1])
+	END
+}
+
+# Switches the VM 'base' over: its record is given what `create --channel ssh` writes there, and the key and host key are prepared
+# as its first boot does.
+use_carrier() {
+	[ "$(vm_get base channel)" != "$1" ] || return 0
+	if [ "$1" = ssh ]; then
+		initvm ensure -n base
+		initvm ssh-config -n base >/dev/null
+	fi
+	initvm stop -n base
+	case $1 in
+	ssh) edit_record '{"channel": "ssh", "sshForward": true, "sshPort": 0}' ;;
+	virtio) edit_record '{"channel": null, "sshForward": null, "sshPort": null}' ;;
+	esac
+}
+
+# The suite's home becomes INITVM_HOME, and the VM 'base' is there and runs, with its agent reached as this file wants it.
 need_base() {
 	export INITVM_HOME=$SUITE_HOME
 	if ! initvm status -n base >/dev/null 2>&1; then
 		cat "$TREE/preseed/default.cfg" "$TREE/tests/vm/base.cfg" >"$INITVM_HOME/base.cfg"
-		initvm create -n base --preseed "$INITVM_HOME/base.cfg" --size 8G --memory 1G --cpus 2 \
-			--channel "${INITVM_TEST_CHANNEL:-auto}" --json >"$INITVM_HOME/base.progress" ||
+		initvm create -n base --preseed "$INITVM_HOME/base.cfg" --size 8G --memory 1G --cpus 2 --json >"$INITVM_HOME/base.progress" ||
 			{ tail -n 3 "$INITVM_HOME/base.progress"; return 1; }
 	fi
+	case $BATS_TEST_FILENAME in
+	*-by-ssh.bats) use_carrier ssh ;;
+	*) use_carrier virtio ;;
+	esac
 	initvm ensure -n base
 }
 
 # A command in the VM 'base'.
 guest() { initvm exec -n base -- "$@"; }
+
+# Root is logged in on the serial line, which is a little later than the agent's Hello: what is typed before is lost.
+need_login() { within 120 guest pgrep -t ttyS0 -x bash >/dev/null; }
 
 # Member of `initvm status`: `vm_get base state`.
 vm_get() { initvm status -n "$1" --json | json "$2"; }

@@ -11,15 +11,8 @@ setup_file() {
 	initvm ssh-config -n base >"$CONFIG"
 }
 
-# Ends what a test started.
 setup() { pids=(); }
-teardown() {
-	local pid
-	for pid in "${pids[@]}"; do
-		kill -TERM "$pid" 2>/dev/null || true
-		wait_pid "$pid"
-	done
-}
+teardown() { end_pids; }
 
 # ssh with the configuration that was printed, and nobody to answer a question.
 over_ssh() { timeout 120 ssh -F "$CONFIG" initvm-base "$@" </dev/null; }

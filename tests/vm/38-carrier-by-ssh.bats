@@ -1,42 +1,11 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# The agent by SSH instead of its virtio-serial port, on the VM 'base', which is switched over and back: its record is given what
-# `create --channel ssh` writes there, and the key and host key are prepared as its first boot does.  When the whole suite runs by
-# SSH (INITVM_TEST_CHANNEL) there is nothing to switch.
+# What is special about an agent that is reached by SSH instead of its virtio-serial port.
 
 load ../lib/vm
 
-# $1: the record's new members as JSON; null takes one away.
-edit_record() {
-	initvm daemon stop
-	/usr/bin/python3 - "$INITVM_HOME/vms/base/vm.json" "$1" <<-'END'
-		import json, os, sys
-		with open(sys.argv[1]) as f:
-		    record = json.load(f)
-		record.update(json.loads(sys.argv[2]))
-		with open(sys.argv[1] + ".new", "w") as f:
-		    json.dump({k: v for k, v in record.items() if v is not None}, f)
-		os.rename(sys.argv[1] + ".new", sys.argv[1])
-	END
-}
-
-setup_file() {
-	need_base
-	[ "${INITVM_TEST_CHANNEL:-}" != ssh ] || return 0
-	initvm ssh-config -n base >/dev/null
-	initvm stop -n base
-	edit_record '{"channel": "ssh", "sshForward": true, "sshPort": 0}'
-	initvm start -n base
-}
-
-teardown_file() {
-	[ "${INITVM_TEST_CHANNEL:-}" != ssh ] || return 0
-	initvm stop -n base
-	edit_record '{"channel": null, "sshForward": null, "sshPort": null}'
-}
-
-agent_is() { [ "$(vm_get base agent)" = "$1" ]; }
+setup_file() { need_base; }
 
 @test "the agent answers by SSH; the guest has no agent port, and status says so" {
 	[ "$(vm_get base channel)" = ssh ]

@@ -35,6 +35,7 @@ teardown_file() {
 @test "ssh, attach" {
 	run initvm ssh -n base 'echo sum=$((40+2))'
 	expect 0 sum=42
+	need_login
 	run "$TREE/tests/lib/consoles.py" login base
 	expect 0
 }

@@ -7,7 +7,10 @@ load ../lib/vm
 
 consoles=$TREE/tests/lib/consoles.py
 
-setup_file() { need_base; }
+setup_file() {
+	need_base
+	need_login
+}
 
 is_starting() { [ "$(vm_get base state)" = starting ]; }
 

@@ -24,7 +24,7 @@ is_state() { [ "$(vm_get base state)" = "$1" ]; }
 	initvm exec -n base -- sh -c 'echo running; exec sleep 1002' >"$BATS_TEST_TMPDIR/exec" 2>"$BATS_TEST_TMPDIR/exec.err" 3>&- &
 	exec_pid=$!
 	wait_line "$BATS_TEST_TMPDIR/exec" running
-	# The login comes a little later than the agent.
+	need_login
 	TERMINAL_DEADLINE=120 "$TREE/tests/lib/terminal.py" raw 'expect:root@' status:1 restored -- initvm attach -n base \
 		>"$BATS_TEST_TMPDIR/attach" 2>&1 3>&- &
 	local attach_pid=$!

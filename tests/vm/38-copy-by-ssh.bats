@@ -1,0 +1,1 @@
+36-copy.bats
