@@ -19,9 +19,10 @@ struct agent {
         size_t n_starting; /* those of them of which it is not known yet whether they could be executed */
         LIST_HEAD(, listener) listeners;
         size_t n_listeners;
-        bool ended;        /* the port is gone: the agent ends with the last command */
-        bool updating;     /* a new program is coming in: update.h */
-        char *new_program; /* it is to be executed as soon as nothing is in between: handover.h */
+        struct binfmt_watch *binfmt; /* NULL: nothing to watch */
+        bool ended;                  /* the port is gone: the agent ends with the last command */
+        bool updating;               /* a new program is coming in: update.h */
+        char *new_program;           /* it is to be executed as soon as nothing is in between: handover.h */
 };
 
 /* The last thing about a command: it is reaped and forgotten. */

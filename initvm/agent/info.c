@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/info.h"
 
+#include "agent/binfmt.h"
 #include "base/file.h"
 #include "base/util.h"
 #include "wire/agent_version.h"
@@ -32,6 +33,7 @@ const char agent_version[] = INITVM_VERSION;
 #else
 #error "what does Debian call this architecture?"
 #endif
+const char agent_architecture[] = ARCHITECTURE;
 
 /* An id and its line feed; machine-id(5) and random(4) have 32 and 36 characters. */
 #define ID_FILE_MAX 64
@@ -63,6 +65,7 @@ struct json_object *info_new(void)
         json_add_string(o, "machineId", machine_id);
         json_add_string(o, "kernel", system.release);
         json_add_string(o, "hostname", system.nodename);
-        json_add_string(o, "architecture", ARCHITECTURE);
+        json_add_string(o, "architecture", agent_architecture);
+        json_add(o, "binfmt", binfmt_state());
         return o;
 }

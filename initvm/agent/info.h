@@ -6,5 +6,7 @@
 
 extern const char agent_version[];
 
+extern const char agent_architecture[]; /* Debian's name of what the guest's userland is */
+
 /* Read afresh each time: the host name may have been set since. Owned. */
 struct json_object *info_new(void);

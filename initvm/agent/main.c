@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* initvm-agent: runs commands in the guest for the host, over a virtio-serial port or SSH. See initvm-agent(8). */
 #include "agent/agent.h"
+#include "agent/binfmt.h"
+#include "agent/binfmt_watch.h"
 #include "agent/copy.h"
 #include "agent/handover.h"
 #include "agent/info.h"
 #include "agent/listen.h"
 #include "agent/methods.h"
 #include "agent/port.h"
+#include "agent/run.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "wire/agent_version.h"
@@ -30,6 +33,8 @@ static void usage(FILE *f)
         fprintf(f, "usage: initvm-agent [--port PORT | --stdio]\n"
                    "       initvm-agent --get [--total] PATH...\n"
                    "       initvm-agent --put [--into | --content] PATH\n"
+                   "       initvm-agent --run SIZE NAME\n"
+                   "       initvm-agent --binfmt [--list | --test | --show] [ARCHITECTURE...]\n"
                    "\n"
                    "Runs commands in the guest for the host.\n"
                    "\n"
@@ -37,6 +42,8 @@ static void usage(FILE *f)
                    "  --stdio      serve standard input and output, until the input ends\n"
                    "  --get        write files as a tar archive to standard output\n"
                    "  --put        make files of a tar archive from standard input\n"
+                   "  --run        keep a program from standard input in a file, until the input ends\n"
+                   "  --binfmt     see to it that programs of other architectures can be executed\n"
                    "  --version    print the version\n"
                    "  --help       print this\n");
 }
@@ -120,12 +127,14 @@ static int run(struct port *port, int resume)
         interrupt = loop_add_signal(agent.loop, SIGINT, on_signal, &agent);
         if (!agent.mux)
                 agent.mux = mux_new(agent.loop, port, &handler, &agent);
+        binfmt_watch_start(&agent);
         loop_run(agent.loop);
         /* Told to end: commands are not ours to end, they go on. What they hold is released by the kernel. */
         if (!agent.ended) {
                 mux_flush(agent.mux);
                 _exit(0);
         }
+        binfmt_watch_free(agent.binfmt);
         mux_free(agent.mux);
         loop_source_free(term);
         loop_source_free(interrupt);
@@ -152,6 +161,10 @@ int main(int argc, char **argv)
 
         if (argc > 1 && (streq(argv[1], "--get") || streq(argv[1], "--put")))
                 return copy_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--run"))
+                return run_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--binfmt"))
+                return binfmt_main(argc - 1, argv + 1);
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 switch (c) {
                 case 'p':

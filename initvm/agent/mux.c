@@ -161,6 +161,12 @@ static void lose_all_streams(struct mux *mux)
                 stream_lost(mux->streams[0]);
 }
 
+void mux_say_hello(struct mux *mux)
+{
+        if (mux->synced && !mux->ended)
+                mux_send_message(mux, 0, mux->handler->hello(mux->userdata));
+}
+
 static void handle_sync(struct mux *mux, const struct frame *f)
 {
         if (f->stream != SYNC_REQUEST)
@@ -171,7 +177,7 @@ static void handle_sync(struct mux *mux, const struct frame *f)
         buf_consume(&mux->out, buf_size(&mux->out));
         frame_write_sync(&mux->out, SYNC_ANSWER, f->payload, false);
         mux->synced = true;
-        mux_send_message(mux, 0, mux->handler->hello(mux->userdata));
+        mux_say_hello(mux);
 }
 
 static void handle_open(struct mux *mux, const struct frame *f)

@@ -55,6 +55,9 @@ struct stream *mux_resume_stream(struct mux *mux, uint32_t id); /* NULL when the
 void mux_resumed(struct mux *mux);
 uint32_t stream_id(const struct stream *stream);
 
+/* Says Hello again, because something in it has changed; the host hears it like the first one. Nothing before the first sync. */
+void mux_say_hello(struct mux *mux);
+
 /* Writes what the port takes right now: before the program ends. */
 void mux_flush(struct mux *mux);
 

@@ -100,6 +100,5 @@ void mux_resumed(struct mux *mux)
         for (size_t i = mux->n_streams; i-- > 0;)
                 if (!mux->streams[i]->ops)
                         stream_fail(mux->streams[i], &err);
-        if (mux->synced)
-                mux_send_message(mux, 0, mux->handler->hello(mux->userdata));
+        mux_say_hello(mux);
 }

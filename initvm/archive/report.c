@@ -38,6 +38,14 @@ void report_warning(int fd, const char *fmt, ...)
         send(fd, o);
 }
 
+void report_path(int fd, const char *path)
+{
+        struct json_object *o = json_new();
+
+        json_add_string(o, "path", path);
+        send(fd, o);
+}
+
 void report_error(int fd, const struct error *err)
 {
         send(fd, varlink_error_new(err));
@@ -54,6 +62,9 @@ static void take_line(struct report_reader *r)
                 r->warning(r->userdata, warning);
         } else if (o && json_get(o, "total")) {
                 r->total = json_get_u64(o, "total", 0);
+        } else if (o && json_get(o, "path")) {
+                free(r->path);
+                r->path = xstrdup(json_get_string(o, "path", ""));
         } else if (!r->other) {
                 r->other = xstrndup((const char *)buf_head(&r->line), buf_size(&r->line));
         }
@@ -82,6 +93,7 @@ void report_read(struct report_reader *r, const void *data, size_t n)
 
 void report_reader_done(struct report_reader *r)
 {
+        free(take_ptr(r->path));
         free(take_ptr(r->other));
         buf_done(&r->line);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a process that copies tells the one that shows it: one JSON object a line.
+ * What a process that copies, or another helper of ours, tells the one that shows it: one JSON object a line.
  *
  *   {"total": N}                                       about how many bytes the archive will have
  *   {"warning": TEXT}                                  something was left out; the copy goes on
+ *   {"path": TEXT}                                     where it is now; what follows may use it
  *   {"error": NAME, "parameters": {"message": TEXT}}   the copy failed: a Varlink error, and the last line
  */
 #pragma once
@@ -15,6 +16,7 @@
 
 void report_total(int fd, uint64_t bytes);
 void report_warning(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_path(int fd, const char *path);
 void report_error(int fd, const struct error *err);
 
 /* A line takes a message with each byte escaped; a longer one is dropped. */
@@ -27,6 +29,7 @@ struct report_reader {
 
         uint64_t total;     /* 0: not told */
         struct error error; /* the first one */
+        char *path;         /* NULL: not told */
         char *other;
         struct buf line;
         bool dropping; /* up to the end of a line that is too long */
