@@ -123,6 +123,29 @@ static int status(struct call *call, struct json_object *parameters, void *userd
         return 0;
 }
 
+static int binfmt(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        const char *name;
+        const struct json_field fields[] = {{"name", JSON_FIELD_STRING, JSON_REQUIRED, &name}};
+        struct json_object *o;
+        struct vm *vm;
+
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        vm = methods_running_vm(d, name, err);
+        if (!vm)
+                return -1;
+        if (!vm_binfmt(vm))
+                return error_set(err, ERR_STATE,
+                                 "the agent in VM '%s' has not told yet what it can execute; 'initvm -n %s binfmt' asks it", name,
+                                 name);
+        o = json_new();
+        json_add(o, "binfmt", json_object_get(vm_binfmt(vm)));
+        call_reply(call, o);
+        return 0;
+}
+
 static void on_destroyed(void *userdata, bool removed, const struct error *err)
 {
         struct json_object *o;
@@ -272,6 +295,7 @@ static const struct server_method methods[] = {
         {"org.initvm.GetStatus", false, false, get_status},
         {"org.initvm.StopDaemon", false, false, stop_daemon},
         {"org.initvm.ListImages", false, false, list_images},
+        {"org.initvm.Binfmt", false, false, binfmt},
         {"org.initvm.Create", true, false, methods_create},
         {"org.initvm.Start", false, false, methods_start},
         {"org.initvm.Stop", false, false, methods_stop},

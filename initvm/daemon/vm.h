@@ -44,6 +44,10 @@ struct console *vm_console(struct vm *vm);            /* NULL when not running *
 typedef void (*vm_done_fn)(void *userdata, const struct error *err);
 typedef void (*vm_progress_fn)(void *userdata, struct json_object *owned_progress);
 
+/* What the agent's last Hello said of the architectures whose programs it can execute: an array as of GetInfo in
+ * wire/org.initvm.agent.varlink, borrowed; NULL when it said nothing of that, or was not heard yet. */
+struct json_object *vm_binfmt(const struct vm *vm);
+
 struct vm_start_options {
         uint64_t timeout_ms; /* 0: the default for the acceleration */
         bool unsafe_writes;

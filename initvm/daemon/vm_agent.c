@@ -81,6 +81,20 @@ static enum agent_verdict judge(struct json_object *hello)
         return agent_version_judge(&v, INITVM_VERSION);
 }
 
+/* An agent that knows nothing of it is an older one. Each says it anew when it has changed. */
+static void keep_binfmt(struct vm *vm, struct json_object *hello)
+{
+        struct json_object *told = json_get(hello, "binfmt");
+
+        json_object_put(vm->binfmt);
+        vm->binfmt = json_object_is_type(told, json_type_array) ? json_object_get(told) : NULL;
+}
+
+struct json_object *vm_binfmt(const struct vm *vm)
+{
+        return vm->binfmt;
+}
+
 static void on_hello(void *userdata, struct json_object *parameters)
 {
         struct vm *vm = userdata;
@@ -91,6 +105,7 @@ static void on_hello(void *userdata, struct json_object *parameters)
         log_info("VM '%s': agent %s, kernel %s", vm->record.name, version, json_get_string(parameters, "kernel", "?"));
         free(vm->record.hostname);
         vm->record.hostname = xstrdup(json_get_string(parameters, "hostname", vm->record.name));
+        keep_binfmt(vm, parameters);
         vm_set_trouble(vm, NULL);
         vm->agent_usable = false;
         vm->agent_error.code = ERR_NONE;
@@ -125,6 +140,7 @@ const struct channel_events vm_agent_events = {.hello = on_hello, .lost = on_los
 void vm_agent_forget(struct vm *vm)
 {
         agent_update_cancel(take_ptr(vm->agent_update));
+        json_object_put(take_ptr(vm->binfmt));
         vm->agent_updated = vm->agent_usable = false;
         vm->agent_error = (struct error)ERROR_INIT;
 }

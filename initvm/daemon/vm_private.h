@@ -23,6 +23,7 @@ struct vm {
         struct agent_update *agent_update; /* under way */
         bool agent_updated;                /* and its success was not seen yet */
         bool agent_usable;                 /* it said Hello, and speaks what we speak */
+        struct json_object *binfmt;        /* what it said the VM can execute; NULL: it did not */
         struct error agent_error;          /* why it cannot be used, when that is final */
 
         const char *operation; /* "starting", "stopping": the one under way */
