@@ -7,6 +7,7 @@
 /* In the order of the overview, NULL-terminated. */
 extern const struct command *const commands[];
 
+extern const struct command command_binfmt, command_run;
 extern const struct command command_attach, command_completion, command_cp, command_create, command_daemon, command_destroy,
         command_ensure, command_exec, command_forward, command_help, command_images, command_list, command_proxy, command_restart,
         command_shell, command_ssh, command_ssh_config, command_start, command_status, command_stop, command_version;

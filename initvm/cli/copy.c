@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "cli/copy_helper.h"
 #include "cli/daemon.h"
+#include "cli/guest_helper.h"
 #include "cli/meter.h"
 #include "cli/session.h"
 #include "cli/terminal.h"
@@ -21,9 +22,6 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* The running agent's own program, also when a newer one has taken its place on the disk. */
-#define AGENT_PROGRAM "/proc/self/exe"
 
 /* More of them are counted, not shown. */
 #define WARNINGS_SHOWN 20

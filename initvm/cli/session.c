@@ -299,6 +299,7 @@ static void on_start(void *userdata)
 
 int session_run(struct session *s, int input_fd, struct error *err)
 {
+        s->over = s->ending = false;
         s->err = err;
         s->input_fd = input_fd;
         s->input_pollable = input_fd >= 0 && fd_is_pollable(input_fd);

@@ -77,7 +77,8 @@ void session_set_output(struct session *s, int fd);
 /* Blocks the signals for the program and has them reported. */
 void session_catch(struct session *s, const int *signals, size_t n);
 
-/* Runs until the end: what was given to session_end(), or -1 with *err. Reads input_fd unless it is -1. */
+/* Runs until the end: what was given to session_end(), or -1 with *err. Reads input_fd unless it is -1. May be run again, for
+ * what comes later on the same connection. */
 int session_run(struct session *s, int input_fd, struct error *err);
 
 void session_send(struct session *s, struct json_object *owned);
