@@ -5,8 +5,8 @@
 
 #include "binfmt/architecture.h"
 
-/* Each. Where the guest itself is emulated an emulator takes half a second to start, of a CPU that may be busy. */
-#define PROOF_DEADLINE_MS 10000
+/* Each. Where the guest itself is emulated an emulator takes a second to start, of a CPU that may be busy. */
+#define PROOF_DEADLINE_MS 30000
 
 struct proof_run {
         const struct architecture *architecture;
