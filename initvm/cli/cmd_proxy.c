@@ -60,6 +60,14 @@ static int have_server(const struct invocation *inv, struct client *c, struct er
         return client_call(c, "org.initvm.PrepareSsh", vm_parameters(inv), 0, AGENT_CALL_DEADLINE_MS, &reply, err);
 }
 
+static int listens_elsewhere(const struct invocation *inv, struct error *err)
+{
+        return error_set(
+                err, ERR_NOT_FOUND,
+                "the SSH server of VM '%s' runs, but does not listen on %s: see Port and ListenAddress in its sshd_config",
+                inv->name, SSH_ADDRESS);
+}
+
 static int run(const struct invocation *inv, struct error *err)
 {
         autoclient struct client *c = NULL;
@@ -72,8 +80,10 @@ static int run(const struct invocation *inv, struct error *err)
                 if (err->code != ERR_NOT_FOUND)
                         return -1;
                 *err = (struct error)ERROR_INIT;
-                if (have_server(inv, c, err) < 0 || connect_server(inv, c, err) < 0)
+                if (have_server(inv, c, err) < 0)
                         return -1;
+                if (connect_server(inv, c, err) < 0)
+                        return err->code == ERR_NOT_FOUND ? listens_elsewhere(inv, err) : -1;
         }
         session_init(&s, take_ptr(c), &events, &s);
         session_catch(&s, ends, ARRAY_SIZE(ends));
