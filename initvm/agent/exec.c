@@ -14,8 +14,8 @@
 #include "agent/exec_private.h"
 #include "agent/handover.h"
 #include "agent/pty.h"
-#include "agent/spawn.h"
 #include "base/log.h"
+#include "base/spawn.h"
 #include "wire/frame.h"
 #include "wire/varlink.h"
 
@@ -297,6 +297,7 @@ static struct spawn_plan plan_of(const struct exec *e)
                                    .account = &e->account,
                                    .cwd = e->cwd,
                                    .nofile = e->agent->nofile,
+                                   .where = "the VM",
                                    .terminal = e->slave >= 0};
 }
 

@@ -2,9 +2,9 @@
 /* What exec.c and exec_handover.c share. */
 #pragma once
 
-#include "agent/account.h"
 #include "agent/exec.h"
 #include "agent/input.h"
+#include "base/account.h"
 
 struct output {
         struct pump pump; /* first: the pump's address is ours */

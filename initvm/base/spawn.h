@@ -2,7 +2,7 @@
 /* Starting a command as a user of the guest, without waiting for its execve(2): how that went is told by a close-on-exec pipe. */
 #pragma once
 
-#include "agent/account.h"
+#include "base/account.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -17,7 +17,8 @@ struct spawn_plan {
         const char *cwd;      /* NULL: the user's home, and / where that cannot be entered */
         struct rlimit nofile; /* RLIMIT_NOFILE of the command */
         int fds[3];           /* its stdin, stdout, stderr; close-on-exec, and none of them below 3 */
-        bool terminal;        /* its stdin is one, and becomes the controlling terminal of its session */
+        const char *where;    /* for messages: "the VM" */
+        bool terminal; /* its stdin is one, and becomes the controlling terminal of its session, also when it is that of ours */
 };
 
 enum spawn_stage { SPAWN_SETUP, SPAWN_USER, SPAWN_CWD, SPAWN_EXEC, SPAWN_DIRECTORY, SPAWN_INTERPRETER };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/spawn.h"
+#include "base/spawn.h"
 
 #include "base/util.h"
 
@@ -48,7 +48,7 @@ static int set_up(const struct spawn_plan *plan)
         for (int fd = 0; fd < 3; fd++)
                 if (dup2(plan->fds[fd], fd) < 0)
                         return -1;
-        return plan->terminal ? ioctl(STDIN_FILENO, TIOCSCTTY, 0) : 0;
+        return plan->terminal ? ioctl(STDIN_FILENO, TIOCSCTTY, 1) : 0;
 }
 
 /* As an ordinary user one can only stay what one is. */
@@ -165,9 +165,9 @@ static int exec_error(int errnum, const struct spawn_plan *plan, struct error *e
         const char *name = program_of(plan), *path = environment_get(plan->environment, "PATH");
 
         if (is_absent(errnum) && strchr(name, '/'))
-                return error_set(err, ERR_NO_COMMAND, "there is no '%s' in the VM", name);
+                return error_set(err, ERR_NO_COMMAND, "there is no '%s' in %s", name, plan->where);
         if (is_absent(errnum))
-                return error_set(err, ERR_NO_COMMAND, "the command '%s' was not found in the VM (PATH is '%s')", name,
+                return error_set(err, ERR_NO_COMMAND, "the command '%s' was not found in %s (PATH is '%s')", name, plan->where,
                                  path ? path : "");
         if (errnum == E2BIG)
                 return error_set(err, ERR_INVALID, "the arguments and the environment of '%s' are too long", name);
@@ -187,9 +187,9 @@ int spawn_failure_error(const struct spawn_failure *failure, const struct spawn_
 
         switch (failure->stage) {
         case SPAWN_USER:
-                return error_errno(err, failure->errnum, "cannot become the user '%s' in the VM", plan->account->name);
+                return error_errno(err, failure->errnum, "cannot become the user '%s' in %s", plan->account->name, plan->where);
         case SPAWN_CWD:
-                error_errno(err, failure->errnum, "cannot enter the folder '%s' in the VM", plan->cwd ? plan->cwd : "/");
+                error_errno(err, failure->errnum, "cannot enter the folder '%s' in %s", plan->cwd ? plan->cwd : "/", plan->where);
                 err->code = ERR_INVALID;
                 return -1;
         case SPAWN_EXEC:
@@ -198,7 +198,7 @@ int spawn_failure_error(const struct spawn_failure *failure, const struct spawn_
                 return error_set(err, ERR_NOT_EXECUTABLE, "'%s' cannot be executed: it is a directory", name);
         case SPAWN_INTERPRETER:
                 return error_set(err, ERR_NOT_EXECUTABLE,
-                                 "'%s' cannot be executed: the interpreter that it asks for is not in the VM", name);
+                                 "'%s' cannot be executed: the interpreter that it asks for is not in %s", name, plan->where);
         case SPAWN_SETUP:
                 break;
         }

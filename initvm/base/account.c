@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/account.h"
+#include "base/account.h"
 
 #include "base/file.h"
 #include "base/util.h"
@@ -55,7 +55,7 @@ int account_find(const char *name, struct account *ret, struct error *err)
         struct passwd *entry = NULL;
 
         if (!f && name)
-                return error_errno(err, errno, "cannot read the guest's '/etc/passwd'");
+                return error_errno(err, errno, "cannot read '/etc/passwd'");
         while (f && (entry = fgetpwent(f)))
                 if (name ? streq(entry->pw_name, name) : entry->pw_uid == geteuid())
                         break;
@@ -63,7 +63,7 @@ int account_find(const char *name, struct account *ret, struct error *err)
         if (entry)
                 take_entry(ret, entry);
         else if (name)
-                return error_set(err, ERR_INVALID, "the guest has no user '%s' in its /etc/passwd", name);
+                return error_set(err, ERR_INVALID, "there is no user '%s' in /etc/passwd", name);
         else
                 *ret = (struct account){.name = xasprintf("%u", geteuid()),
                                         .uid = geteuid(),
