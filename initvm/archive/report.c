@@ -2,7 +2,6 @@
 #include "archive/report.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include "wire/varlink.h"
 
 #include <stdlib.h>
@@ -46,6 +45,17 @@ void report_path(int fd, const char *path)
         send(fd, o);
 }
 
+void report_progress(int fd, const char *stage, const char *text)
+{
+        struct json_object *o = json_new(), *event = json_new();
+
+        json_add_string(event, "stage", stage);
+        json_add_string(event, "state", "begin");
+        json_add_string(event, "text", text);
+        json_add(o, "progress", event);
+        send(fd, o);
+}
+
 void report_error(int fd, const struct error *err)
 {
         send(fd, varlink_error_new(err));
@@ -60,6 +70,9 @@ static void take_line(struct report_reader *r)
                 varlink_read_reply(o, NULL, NULL, r->error.code ? NULL : &r->error);
         } else if (warning) {
                 r->warning(r->userdata, warning);
+        } else if (o && json_get(o, "progress")) {
+                if (r->progress)
+                        r->progress(r->userdata, json_get(o, "progress"));
         } else if (o && json_get(o, "total")) {
                 r->total = json_get_u64(o, "total", 0);
         } else if (o && json_get(o, "path")) {

@@ -5,11 +5,13 @@
  *   {"total": N}                                       about how many bytes the archive will have
  *   {"warning": TEXT}                                  something was left out; the copy goes on
  *   {"path": TEXT}                                     where it is now; what follows may use it
+ *   {"progress": {"stage": NAME, "text": TEXT}}        a stage of something long has begun: type Progress of org.initvm
  *   {"error": NAME, "parameters": {"message": TEXT}}   the copy failed: a Varlink error, and the last line
  */
 #pragma once
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/util.h"
 
 #include <stdint.h>
@@ -17,6 +19,7 @@
 void report_total(int fd, uint64_t bytes);
 void report_warning(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void report_path(int fd, const char *path);
+void report_progress(int fd, const char *stage, const char *text);
 void report_error(int fd, const struct error *err);
 
 /* A line takes a message with each byte escaped; a longer one is dropped. */
@@ -25,6 +28,7 @@ void report_error(int fd, const struct error *err);
 /* Reads such lines, however they are cut. What is no report (a crash has last words, too) is kept as `other`. */
 struct report_reader {
         void (*warning)(void *userdata, const char *text);
+        void (*progress)(void *userdata, struct json_object *event); /* may be NULL */
         void *userdata;
 
         uint64_t total;     /* 0: not told */

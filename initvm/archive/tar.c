@@ -32,16 +32,26 @@ static void must(int r)
                 abort();
 }
 
-void tar_writer_init(struct tar_writer *w, int fd)
+static void writer_init(struct tar_writer *w, int fd, const char *option, const char *value)
 {
         *w = (struct tar_writer){.archive = archive_write_new(), .entry = archive_entry_new(), .fd = fd};
         if (!w->archive || !w->entry)
                 abort();
         must(archive_write_set_format_pax(w->archive));
-        must(archive_write_set_format_option(w->archive, "pax", "hdrcharset", "BINARY"));
+        must(archive_write_set_format_option(w->archive, "pax", option, value));
         must(archive_write_set_bytes_per_block(w->archive, (int)TAR_WRITE_SIZE));
         must(archive_write_set_bytes_in_last_block(w->archive, 1)); /* no padding behind the end */
         must(archive_write_open(w->archive, w, NULL, on_write, NULL));
+}
+
+void tar_writer_init(struct tar_writer *w, int fd)
+{
+        writer_init(w, fd, "hdrcharset", "BINARY");
+}
+
+void tar_writer_init_portable(struct tar_writer *w, int fd)
+{
+        writer_init(w, fd, "xattrheader", "SCHILY");
 }
 
 /* Freeing an archive closes it first, and closing writes an end: whoever fails must not seem complete. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tar streams through libarchive, as blocking reads and writes of an fd: pax with binary names, nothing compressed.  What a
+ * Tar streams through libarchive, as blocking reads and writes of an fd: pax, nothing compressed.  What a
  * stream says is only read here; what may be done with it is decided in unpack.c.
  */
 #pragma once
@@ -24,8 +24,11 @@ struct tar_writer {
         int errnum; /* of a write that failed */
 };
 
-/* The fd stays the caller's. */
+/* The fd stays the caller's. Names are bytes. */
 void tar_writer_init(struct tar_writer *w, int fd);
+/* For other programs to read as well: names are text in the locale's encoding, as pax(1) has them, and bytes only where they are
+ * none; extended attributes are as tar(1) has them. */
+void tar_writer_init_portable(struct tar_writer *w, int fd);
 void tar_writer_done(struct tar_writer *w);
 
 /* Writes w->entry. */
