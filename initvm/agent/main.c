@@ -12,6 +12,8 @@
 #include "agent/run.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "chroot/command.h"
+#include "chroot/init.h"
 #include "wire/agent_version.h"
 
 #include <errno.h>
@@ -35,6 +37,7 @@ static void usage(FILE *f)
                    "       initvm-agent --put [--into | --content] PATH\n"
                    "       initvm-agent --run SIZE NAME\n"
                    "       initvm-agent --binfmt [--list | --test | --show] [ARCHITECTURE...]\n"
+                   "       initvm-agent --chroot COMMAND [OPTION...] [OPERAND...]\n"
                    "\n"
                    "Runs commands in the guest for the host.\n"
                    "\n"
@@ -44,6 +47,7 @@ static void usage(FILE *f)
                    "  --put        make files of a tar archive from standard input\n"
                    "  --run        keep a program from standard input in a file, until the input ends\n"
                    "  --binfmt     see to it that programs of other architectures can be executed\n"
+                   "  --chroot     keep chroots: see initvm-agent(8)\n"
                    "  --version    print the version\n"
                    "  --help       print this\n");
 }
@@ -165,6 +169,10 @@ int main(int argc, char **argv)
                 return run_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--binfmt"))
                 return binfmt_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--chroot"))
+                return chroot_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--chroot-init"))
+                return init_main(argc - 1, argv + 1);
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 switch (c) {
                 case 'p':
