@@ -13,6 +13,10 @@ static int run(const struct invocation *inv, struct error *err)
         if (inv->operands[0]) {
                 const struct command *c = command_find(inv->operands[0], err);
 
+                if (c && inv->operands[1] && !c->subcommands)
+                        return error_set(err, ERR_INVALID, "'%s' has no commands of its own", c->name);
+                if (c && inv->operands[1])
+                        c = command_find_sub(c, inv->operands[1], err);
                 if (!c)
                         return -1;
                 help_command(c, &b);
@@ -28,7 +32,7 @@ const struct command command_help = {
         .name = "help",
         .group = GROUP_ITSELF,
         .summary = "explain a command, or list them all",
-        .operands = "[COMMAND]",
-        .max_operands = 1,
+        .operands = "[COMMAND [SUBCOMMAND]]",
+        .max_operands = 2,
         .run = run,
 };

@@ -2,6 +2,9 @@
 /*
  * What a command is: one file that ends in one const struct command, and one line in the table of commands.c.  Help, shell
  * completion and the parser are made from these; to add a command is to add its file and that line.
+ *
+ * A command may be a family of subcommands ("initvm chroot run"), each with operands and options of its own.  Their table is in
+ * the family's file.
  */
 #pragma once
 
@@ -17,6 +20,7 @@ enum command_flags {
                                    behind "--" */
         COMMAND_EXEC_STATUS = 8, /* passes on another program's exit status: own failures are 124 to 127 */
         COMMAND_FILES = 16,      /* the operands are files here, or NAME:PATH; for completion */
+        COMMAND_BEHIND = 32,     /* its operands may be followed by "--" and a command for the VM */
 };
 
 /* One use of the program: what was parsed. */
@@ -24,13 +28,17 @@ struct invocation {
         const struct command *command;
         struct arguments arguments;
         char *const *operands; /* never NULL; the VM's name is no longer among them */
+        char *const *behind;   /* COMMAND_BEHIND: what stands behind "--"; never NULL */
         const char *name;      /* of the VM: operand, -n, INITVM_NAME, "default" */
         bool json;
 };
 
 struct command {
         const char *name;
-        const char *alias; /* or NULL */
+        const char *alias;                        /* or NULL */
+        const struct command *parent;             /* of a subcommand ("initvm PARENT NAME"), else NULL */
+        const struct command *const *subcommands; /* NULL-terminated: then the rest below is theirs, but for flags, summary,
+                                                     words, description and examples; or NULL */
         enum command_group group;
         unsigned flags;
         const char *summary;   /* one line of the overview */
@@ -47,6 +55,9 @@ struct command {
 };
 
 #define VM_NAME_DEFAULT "default"
+
+/* "create", "chroot run". Owned. */
+char *command_full_name(const struct command *c);
 
 #define OPTION_JSON_HELP                                                                                                         \
         {                                                                                                                        \

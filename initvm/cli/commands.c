@@ -4,29 +4,58 @@
 #include "cli/text.h"
 
 const struct command *const commands[] = {
-        &command_create, &command_start,   &command_stop,       &command_restart, &command_ensure,  &command_destroy,
-        &command_status, &command_list,    &command_images,     &command_exec,    &command_shell,   &command_cp,
-        &command_attach, &command_ssh,     &command_ssh_config, &command_proxy,   &command_forward, &command_daemon,
-        &command_help,   &command_version, &command_completion, &command_binfmt,  &command_run,     NULL,
+        &command_create,     &command_start, &command_stop,       &command_restart, &command_ensure,  &command_destroy,
+        &command_status,     &command_list,  &command_images,     &command_exec,    &command_shell,   &command_cp,
+        &command_attach,     &command_ssh,   &command_ssh_config, &command_proxy,   &command_forward, &command_daemon,
+        &command_chroot,     &command_ps,    &command_binfmt,     &command_run,     &command_help,    &command_version,
+        &command_completion, NULL,
 };
+
+char *command_full_name(const struct command *c)
+{
+        return c->parent ? xasprintf("%s %s", c->parent->name, c->name) : xstrdup(c->name);
+}
+
+/* *ret_nearest: what was probably meant, or NULL. */
+static const struct command *find(const struct command *const *table, const char *name, const char **ret_nearest)
+{
+        autofree const char **names = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; table[i]; i++) {
+                if (streq(table[i]->name, name) || streq(table[i]->alias, name))
+                        return table[i];
+                names = xrealloc(names, n + 2, sizeof(*names));
+                names[n++] = table[i]->name;
+                if (table[i]->alias)
+                        names[n++] = table[i]->alias;
+        }
+        *ret_nearest = text_nearest(name, names, n);
+        return NULL;
+}
 
 const struct command *command_find(const char *name, struct error *err)
 {
-        const char *names[2 * ARRAY_SIZE(commands)];
-        const char *nearest;
-        size_t n = 0;
+        const char *nearest = NULL;
+        const struct command *c = find(commands, name, &nearest);
 
-        for (size_t i = 0; commands[i]; i++) {
-                if (streq(commands[i]->name, name) || streq(commands[i]->alias, name))
-                        return commands[i];
-                names[n++] = commands[i]->name;
-                if (commands[i]->alias)
-                        names[n++] = commands[i]->alias;
-        }
-        nearest = text_nearest(name, names, n);
-        if (nearest)
+        if (!c && nearest)
                 error_set(err, ERR_INVALID, "'%s' is not a command; did you mean '%s'?", name, nearest);
-        else
+        else if (!c)
                 error_set(err, ERR_INVALID, "'%s' is not a command; 'initvm help' lists them", name);
-        return NULL;
+        return c;
+}
+
+const struct command *command_find_sub(const struct command *family, const char *name, struct error *err)
+{
+        const char *nearest = NULL;
+        const struct command *c = name ? find(family->subcommands, name, &nearest) : NULL;
+
+        if (!name)
+                error_set(err, ERR_INVALID, "something is missing behind '%s': one of %s", family->name, family->words);
+        else if (!c && nearest)
+                error_set(err, ERR_INVALID, "'%s' is not a command of '%s'; did you mean '%s'?", name, family->name, nearest);
+        else if (!c)
+                error_set(err, ERR_INVALID, "'%s' is not a command of '%s': it is one of %s", name, family->name, family->words);
+        return c;
 }

@@ -31,6 +31,7 @@ static void bash_option_words(const struct option_spec *table, struct buf *out)
                 buf_printf(out, " --%s", o->name);
 }
 
+/* `command` as a pattern: the name, or "family\\ name". */
 static void bash_option_arguments(const char *command, const struct option_spec *table, struct buf *out)
 {
         for (const struct option_spec *o = table; o && o->name; o++) {
@@ -83,6 +84,51 @@ static void bash_commands(struct buf *out)
                 buf_printf(out, "%s%s", i ? " " : "", commands[i]->name);
 }
 
+/* A pattern of the commands that have subcommands. */
+static void bash_families(struct buf *out)
+{
+        const char *between = "";
+
+        for (size_t i = 0; commands[i]; i++)
+                if (commands[i]->subcommands) {
+                        buf_printf(out, "%s%s", between, commands[i]->name);
+                        between = "|";
+                }
+}
+
+/* The command as a pattern of bash: owned. */
+static char *bash_pattern(const struct command *c)
+{
+        if (c->parent)
+                return xasprintf("%s\\ %s", c->parent->name, c->name);
+        return c->alias ? xasprintf("%s|%s", c->name, c->alias) : xstrdup(c->name);
+}
+
+static void bash_arguments_of(const struct command *c, struct buf *out)
+{
+        autofree char *pattern = c->alias ? xstrdup(c->name) : bash_pattern(c);
+
+        bash_option_arguments(pattern, c->options, out);
+        if (c->alias)
+                bash_option_arguments(c->alias, c->options, out);
+        for (size_t i = 0; c->subcommands && c->subcommands[i]; i++)
+                bash_arguments_of(c->subcommands[i], out);
+}
+
+static void bash_command(const struct command *c, struct buf *out)
+{
+        autofree char *pattern = bash_pattern(c);
+
+        buf_printf(out, "        %s)\n", pattern);
+        bash_operands(c, out);
+        buf_printf(out, "            options=\"");
+        bash_option_words(c->options, out);
+        bash_option_words(c->flags & COMMAND_VM ? common_options : common_options + 1, out);
+        buf_printf(out, "\" ;;\n");
+        for (size_t i = 0; c->subcommands && c->subcommands[i]; i++)
+                bash_command(c->subcommands[i], out);
+}
+
 void completion_bash(struct buf *out)
 {
         buf_printf(out,
@@ -95,29 +141,22 @@ void completion_bash(struct buf *out)
                         "        case ${COMP_WORDS[i]} in\n"
                         "        -n|--name) ((i++)) ;;\n"
                         "        -*) ;;\n"
-                        "        *) command=${COMP_WORDS[i]}; break ;;\n"
+                        "        *)\n"
+                        "            command+=${command:+ }${COMP_WORDS[i]}\n"
+                        "            [[ $command == @(");
+        bash_families(out);
+        buf_printf(out, ") ]] || break ;;\n"
                         "        esac\n"
                         "    done\n"
                         "    case $command:$prev in\n");
         bash_option_arguments("*", common_options, out);
-        for (size_t i = 0; commands[i]; i++) {
-                bash_option_arguments(commands[i]->name, commands[i]->options, out);
-                if (commands[i]->alias)
-                        bash_option_arguments(commands[i]->alias, commands[i]->options, out);
-        }
+        for (size_t i = 0; commands[i]; i++)
+                bash_arguments_of(commands[i], out);
         buf_printf(out, "    esac\n    case $command in\n        '')\n            words=$commands options=\"--version");
         bash_option_words(common_options, out);
         buf_printf(out, "\" ;;\n");
-        for (size_t i = 0; commands[i]; i++) {
-                const struct command *c = commands[i];
-
-                buf_printf(out, "        %s%s%s)\n", c->name, c->alias ? "|" : "", c->alias ? c->alias : "");
-                bash_operands(c, out);
-                buf_printf(out, "            options=\"");
-                bash_option_words(c->options, out);
-                bash_option_words(c->flags & COMMAND_VM ? common_options : common_options + 1, out);
-                buf_printf(out, "\" ;;\n");
-        }
+        for (size_t i = 0; commands[i]; i++)
+                bash_command(commands[i], out);
         buf_printf(out, "    esac\n"
                         "    [[ $cur == -* ]] && words=$options\n"
                         "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
@@ -163,6 +202,41 @@ static void zsh_options(const struct option_spec *table, const char *indent, str
         }
 }
 
+/* What comes behind a command. */
+static void zsh_operands(const struct command *c, struct buf *out)
+{
+        autofree char *words = c->words ? spaced(c->words) : NULL;
+
+        if (words)
+                buf_printf(out, " \\\n                '1:word:(%s)'", words);
+        else if (names_existing_vm(c))
+                buf_printf(out, " \\\n                '1:name:_initvm_names'");
+        else if (c->flags & COMMAND_FILES)
+                buf_printf(out, " \\\n                '*:file:_files'");
+        else if (c == &command_help)
+                buf_printf(out, " \\\n                '1:command:_initvm_commands'");
+}
+
+/* One branch of `case`; a family has a second one in it. */
+static void zsh_command(const struct command *c, const char *indent, struct buf *out)
+{
+        buf_printf(out, "%s        %s%s%s)\n%s            _arguments -s%s", indent, c->name, c->alias ? "|" : "",
+                   c->alias ? c->alias : "", indent, c->subcommands ? " -C" : "");
+        zsh_options(c->options, "                ", out);
+        zsh_options(c->flags & COMMAND_VM ? common_options : common_options + 1, "                ", out);
+        zsh_operands(c, out);
+        if (c->subcommands) {
+                buf_printf(out,
+                           " \\\n                '*::argument:->of_%s'\n"
+                           "            [[ $state == of_%s ]] || return\n            case $line[1] in\n",
+                           c->name, c->name);
+                for (size_t i = 0; c->subcommands[i]; i++)
+                        zsh_command(c->subcommands[i], "    ", out);
+                buf_printf(out, "            esac");
+        }
+        buf_printf(out, "\n%s            ;;\n", indent);
+}
+
 void completion_zsh(struct buf *out)
 {
         buf_printf(out, "#compdef initvm\n\n"
@@ -179,24 +253,8 @@ void completion_zsh(struct buf *out)
         zsh_options(common_options, "        ", out);
         buf_printf(out, " \\\n        '1:command:_initvm_commands' '*::argument:->arguments'\n"
                         "    [[ $state == arguments ]] || return\n    case $line[1] in\n");
-        for (size_t i = 0; commands[i]; i++) {
-                const struct command *c = commands[i];
-                autofree char *words = c->words ? spaced(c->words) : NULL;
-
-                buf_printf(out, "        %s%s%s)\n            _arguments -s", c->name, c->alias ? "|" : "",
-                           c->alias ? c->alias : "");
-                zsh_options(c->options, "                ", out);
-                zsh_options(c->flags & COMMAND_VM ? common_options : common_options + 1, "                ", out);
-                if (words)
-                        buf_printf(out, " \\\n                '1:word:(%s)'", words);
-                else if (names_existing_vm(c))
-                        buf_printf(out, " \\\n                '1:name:_initvm_names'");
-                else if (c->flags & COMMAND_FILES)
-                        buf_printf(out, " \\\n                '*:file:_files'");
-                else if (c == &command_help)
-                        buf_printf(out, " \\\n                '1:command:_initvm_commands'");
-                buf_printf(out, "\n            ;;\n");
-        }
+        for (size_t i = 0; commands[i]; i++)
+                zsh_command(commands[i], "", out);
         buf_printf(out, "    esac\n}\n\n"
                         "if [ \"$funcstack[1]\" = _initvm ]; then\n    _initvm \"$@\"\nelse\n    compdef _initvm initvm\nfi\n");
 }
@@ -229,15 +287,31 @@ static void fish_option(const struct option_spec *o, const char *condition, stru
         buf_printf(out, "'\n");
 }
 
+/* When the command line is that of this command, as a condition of fish: owned. Families have subcommands that are called like
+ * commands. */
+static char *fish_condition(const struct command *c)
+{
+        struct buf b = {0};
+
+        if (c->parent)
+                buf_printf(&b, "__fish_seen_subcommand_from %s; and ", c->parent->name);
+        buf_printf(&b, "__fish_seen_subcommand_from %s%s%s", c->name, c->alias ? " " : "", c->alias ? c->alias : "");
+        for (size_t i = 0; !c->parent && !c->subcommands && commands[i]; i++)
+                if (commands[i]->subcommands)
+                        buf_printf(&b, "; and not __fish_seen_subcommand_from %s", commands[i]->name);
+        return buf_take_string(&b);
+}
+
 static void fish_command(const struct command *c, struct buf *out)
 {
         autofree char *words = c->words ? spaced(c->words) : NULL;
-        autofree char *condition =
-                xasprintf("__fish_seen_subcommand_from %s%s%s", c->name, c->alias ? " " : "", c->alias ? c->alias : "");
+        autofree char *condition = fish_condition(c);
 
-        buf_printf(out, "complete -c initvm -n __fish_use_subcommand -a %s -d '", c->name);
-        fish_text(c->summary, out);
-        buf_printf(out, "'\n");
+        if (!c->parent) {
+                buf_printf(out, "complete -c initvm -n __fish_use_subcommand -a %s -d '", c->name);
+                fish_text(c->summary, out);
+                buf_printf(out, "'\n");
+        }
         for (const struct option_spec *o = c->options; o && o->name; o++)
                 fish_option(o, condition, out);
         if (c->flags & COMMAND_FILES)
@@ -246,6 +320,8 @@ static void fish_command(const struct command *c, struct buf *out)
                 buf_printf(out, "complete -c initvm -n '%s' -a '%s'\n", condition, words);
         else if (names_existing_vm(c))
                 buf_printf(out, "complete -c initvm -n '%s' -a '(" NAMES ")'\n", condition);
+        for (size_t i = 0; c->subcommands && c->subcommands[i]; i++)
+                fish_command(c->subcommands[i], out);
 }
 
 void completion_fish(struct buf *out)

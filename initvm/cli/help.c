@@ -36,7 +36,9 @@ void help_overview(struct buf *out)
 
 void help_usage(const struct command *c, struct buf *out)
 {
-        buf_printf(out, "initvm %s%s%s", c->name, c->options || (c->flags & COMMAND_VM) ? " [OPTIONS]" : "",
+        autofree char *name = command_full_name(c);
+
+        buf_printf(out, "initvm %s%s%s", name, c->options || (c->flags & COMMAND_VM) ? " [OPTIONS]" : "",
                    c->flags & COMMAND_VM_OPERAND ? " [NAME]" : "");
         if (c->operands)
                 buf_printf(out, " %s", c->operands);
@@ -60,11 +62,24 @@ static void help_options(const struct option_spec *table, struct buf *out)
         }
 }
 
+static void help_family(const struct command *c, struct buf *out)
+{
+        buf_printf(out, "initvm %s COMMAND [OPTIONS] [OPERANDS]\n\n", c->name);
+        for (size_t i = 0; c->subcommands[i]; i++)
+                buf_printf(out, "  %-*s%s\n", SUMMARY_COLUMN - 2, c->subcommands[i]->name, c->subcommands[i]->summary);
+        buf_printf(out, "\n'initvm help %s COMMAND' explains each of them.\n", c->name);
+}
+
 void help_command(const struct command *c, struct buf *out)
 {
-        buf_printf(out, "%s: %s\n\nusage: ", c->name, c->summary);
-        help_usage(c, out);
-        buf_printf(out, "\n");
+        autofree char *name = command_full_name(c);
+
+        buf_printf(out, "%s: %s\n\nusage: ", name, c->summary);
+        if (c->subcommands)
+                help_family(c, out);
+        else
+                help_usage(c, out);
+        buf_printf(out, c->subcommands ? "" : "\n");
         if (c->alias)
                 buf_printf(out, "alias: initvm %s\n", c->alias);
         if (c->description) {

@@ -25,12 +25,14 @@ static char *const no_operands[] = {NULL};
 /* `help` and `help COMMAND`: the operand lives in the arguments. */
 static void become_help(struct invocation *inv)
 {
-        const char *about = inv->command ? inv->command->name : NULL;
+        const struct command *about = inv->command;
 
         strv_free(inv->arguments.operands);
         inv->arguments.operands = NULL;
+        if (about && about->parent)
+                strv_add(&inv->arguments.operands, about->parent->name);
         if (about)
-                strv_add(&inv->arguments.operands, about);
+                strv_add(&inv->arguments.operands, about->name);
         inv->operands = about ? inv->arguments.operands : no_operands;
         inv->command = &command_help;
 }
@@ -61,6 +63,8 @@ static int choose_vm(struct invocation *inv, struct error *err)
 
 static enum arguments_end how_far(const struct command *c)
 {
+        if (c->flags & COMMAND_BEHIND)
+                return ARGUMENTS_TO_DASHES;
         if (!(c->flags & COMMAND_VERBATIM))
                 return ARGUMENTS_ALL;
         return c->flags & COMMAND_VM_OPERAND ? ARGUMENTS_TO_DASHES : ARGUMENTS_TO_OPERAND;
@@ -69,15 +73,35 @@ static enum arguments_end how_far(const struct command *c)
 static int check_operands(const struct invocation *inv, struct error *err)
 {
         const struct command *c = inv->command;
+        autofree char *name = command_full_name(c);
         size_t n = strv_length(inv->operands);
 
         if (n < c->min_operands)
-                return error_set(err, ERR_INVALID, "something is missing behind '%s': %s", c->name, c->operands);
-        if (n > 0 && how_far(c) == ARGUMENTS_TO_DASHES)
+                return error_set(err, ERR_INVALID, "something is missing behind '%s': %s", name, c->operands);
+        if (n > c->max_operands && how_far(c) == ARGUMENTS_TO_DASHES)
                 return error_set(err, ERR_INVALID, "'%s' is one word too many for '%s': a command for the VM goes behind '--'",
-                                 inv->operands[0], c->name);
+                                 inv->operands[c->max_operands], name);
         if (n > c->max_operands && !(c->flags & COMMAND_VERBATIM))
-                return error_set(err, ERR_INVALID, "'%s' is one word too many for '%s'", inv->operands[c->max_operands], c->name);
+                return error_set(err, ERR_INVALID, "'%s' is one word too many for '%s'", inv->operands[c->max_operands], name);
+        return 0;
+}
+
+/* From a family to the subcommand that the next word names, with the common options between them. */
+static int choose_subcommand(struct invocation *inv, char *const **argv, struct error *err)
+{
+        const struct command *c;
+        size_t used = 0;
+
+        if (arguments_parse(&inv->arguments, *argv, common_options, NULL, ARGUMENTS_TO_OPERAND, &used, err) < 0)
+                return -1;
+        *argv += used;
+        if (!**argv && arguments_flag(&inv->arguments, "help"))
+                return 0;
+        c = command_find_sub(inv->command, **argv, err);
+        if (!c)
+                return -1;
+        (*argv)++;
+        inv->command = c;
         return 0;
 }
 
@@ -86,7 +110,7 @@ int invocation_parse(struct invocation *inv, char *const *argv, struct error *er
         size_t used = 0;
         enum arguments_end end;
 
-        *inv = (struct invocation){.operands = no_operands};
+        *inv = (struct invocation){.operands = no_operands, .behind = no_operands};
         if (arguments_parse(&inv->arguments, argv, common_options, program_options, ARGUMENTS_TO_OPERAND, &used, err) < 0)
                 return -1;
         argv += used;
@@ -104,6 +128,12 @@ int invocation_parse(struct invocation *inv, char *const *argv, struct error *er
                         become_help(inv);
                 return 0;
         }
+        if (inv->command->subcommands && choose_subcommand(inv, &argv, err) < 0)
+                return -1;
+        if (arguments_flag(&inv->arguments, "help")) {
+                become_help(inv);
+                return 0;
+        }
         end = how_far(inv->command);
         if (arguments_parse(&inv->arguments, argv, common_options, inv->command->options, end, &used, err) < 0)
                 return -1;
@@ -118,7 +148,9 @@ int invocation_parse(struct invocation *inv, char *const *argv, struct error *er
         inv->json = arguments_flag(&inv->arguments, "json");
         if (choose_vm(inv, err) < 0 || check_operands(inv, err) < 0)
                 return -1;
-        if (end == ARGUMENTS_TO_DASHES)
+        if (inv->command->flags & COMMAND_BEHIND)
+                inv->behind = argv + used;
+        else if (end == ARGUMENTS_TO_DASHES)
                 inv->operands = argv + used;
         return 0;
 }

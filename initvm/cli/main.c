@@ -23,6 +23,13 @@ static void keep_standard_fds(void)
                 close(fd);
 }
 
+static void explain(const struct command *c)
+{
+        autofree char *name = command_full_name(c);
+
+        fprintf(stderr, "usage: 'initvm help %s' explains it\n", name);
+}
+
 static int report(const struct invocation *inv, bool usage, const struct error *err)
 {
         autobuf struct buf b = {0};
@@ -33,7 +40,7 @@ static int report(const struct invocation *inv, bool usage, const struct error *
         fprintf(stderr, "%sinitvm: %s%s\n", terminal_style(STDERR_FILENO, STYLE_RED), text,
                 terminal_style(STDERR_FILENO, STYLE_RESET));
         if (usage && inv->command)
-                fprintf(stderr, "usage: 'initvm help %s' explains it\n", inv->command->name);
+                explain(inv->command);
         if (inv->command && (inv->command->flags & COMMAND_EXEC_STATUS))
                 return error_exec_status(err->code);
         return error_exit_status(err->code);

@@ -34,10 +34,9 @@ struct remote {
 
 /* ---- the call */
 
-/* "K=V" as it is; "K" alone takes our value, and is left out when we have none. */
-static int add_environment(struct json_object *o, const struct arguments *a, struct error *err)
+int remote_command_environment(const struct arguments *a, char ***ret, struct error *err)
 {
-        autostrv char **given = arguments_list(a, "env"), **v = NULL;
+        autostrv char **given = arguments_list(a, "env");
 
         for (size_t i = 0; given && given[i]; i++) {
                 const char *ours = getenv(given[i]);
@@ -45,12 +44,23 @@ static int add_environment(struct json_object *o, const struct arguments *a, str
                 if (given[i][0] == '=')
                         return error_set(err, ERR_INVALID, "'--env %s' has no name: write it as NAME=VALUE", given[i]);
                 if (strchr(given[i], '='))
-                        strv_add(&v, given[i]);
+                        strv_add(ret, given[i]);
                 else if (ours)
-                        strv_addf(&v, "%s=%s", given[i], ours);
+                        strv_addf(ret, "%s=%s", given[i], ours);
         }
-        if (v)
-                json_add(o, "environment", json_from_strv(v));
+        return 0;
+}
+
+static int add_account(struct json_object *o, const struct arguments *a, struct error *err)
+{
+        autostrv char **environment = NULL;
+
+        json_add_string(o, "cwd", arguments_text(a, "cwd", NULL));
+        json_add_string(o, "user", arguments_text(a, "user", NULL));
+        if (remote_command_environment(a, &environment, err) < 0)
+                return -1;
+        if (environment)
+                json_add(o, "environment", json_from_strv(environment));
         return 0;
 }
 
@@ -90,15 +100,13 @@ static int call(struct remote *r, const struct invocation *inv, const struct rem
         autoclient struct client *c = NULL;
 
         json_add(parameters, "argv", json_from_strv(command->argv));
-        json_add_string(parameters, "cwd", arguments_text(&inv->arguments, "cwd", NULL));
-        json_add_string(parameters, "user", arguments_text(&inv->arguments, "user", NULL));
         if (!command->argv[0])
                 json_add_bool(parameters, "login", true);
         if (command->terminal) {
                 r->size = our_size();
                 json_add(parameters, "terminal", terminal_new(&r->size));
         }
-        if (add_environment(parameters, &inv->arguments, err) < 0 || daemon_connect(&c, err) < 0 ||
+        if ((!command->wrapped && add_account(parameters, &inv->arguments, err) < 0) || daemon_connect(&c, err) < 0 ||
             client_call(c, "org.initvm.Exec", take_ptr(parameters), VARLINK_UPGRADE, AGENT_CALL_DEADLINE_MS, NULL, err) < 0)
                 return -1;
         *ret = take_ptr(c);

@@ -26,7 +26,11 @@
 struct remote_command {
         char *const *argv; /* empty: the user's login shell */
         bool terminal;     /* in the VM */
+        bool wrapped;      /* what --cwd, --env and --user say is among its arguments already: it runs as root */
 };
+
+/* What --env says: "K=V" as it is; "K" alone takes our value, and is left out when we have none. Adds to *ret. */
+int remote_command_environment(const struct arguments *a, char ***ret, struct error *err);
 
 /* With the options of the invocation. Returns the exit status of the command, or 128+N after a signal, or -1 with *err. */
 int remote_command_run(const struct invocation *inv, const struct remote_command *command, struct error *err);

@@ -51,6 +51,16 @@ static void quit_when_written(struct session *s)
                 session_quit(s, s->status);
 }
 
+void session_end_input(struct session *s)
+{
+        if (s->input_fd < 0)
+                return;
+        loop_source_free(take_ptr(s->input_source));
+        s->input_fd = -1;
+        frame_write(conn_output(s->conn), FRAME_EOF, STREAM, CHANNEL_STDIN, NULL, 0);
+        conn_flush(s->conn);
+}
+
 void session_end(struct session *s, int status)
 {
         s->ending = true;
@@ -91,8 +101,8 @@ static void handle_data(struct session *s, const struct frame *f)
 {
         if (f->channel != CHANNEL_STDOUT && f->channel != CHANNEL_STDERR)
                 return;
-        if (f->channel == CHANNEL_STDERR && s->events->error_output) {
-                s->events->error_output(s->userdata, f->payload, f->size);
+        if (f->channel == CHANNEL_STDERR ? s->events->error_output != NULL : s->events->output != NULL) {
+                (f->channel == CHANNEL_STDERR ? s->events->error_output : s->events->output)(s->userdata, f->payload, f->size);
                 on_written(s, f->size);
                 return;
         }

@@ -28,6 +28,8 @@ struct session_events {
         size_t (*input)(void *userdata, const uint8_t *data, size_t n);
         /* Standard input is at its end. NULL: the other side is told. */
         void (*input_ended)(void *userdata);
+        /* What comes from standard output of the other side. NULL: it goes to ours, or where session_set_output() says. */
+        void (*output)(void *userdata, const uint8_t *data, size_t n);
         /* What comes from standard error of the other side. NULL: it goes to ours. */
         void (*error_output)(void *userdata, const uint8_t *data, size_t n);
         /* A signal that was named to session_catch(). */
@@ -82,6 +84,9 @@ void session_catch(struct session *s, const int *signals, size_t n);
 int session_run(struct session *s, int input_fd, struct error *err);
 
 void session_send(struct session *s, struct json_object *owned);
+
+/* Reads no more input: the other side is told that it is at its end. */
+void session_end_input(struct session *s);
 
 /* Ends with this status once all output is written. */
 void session_end(struct session *s, int status);

@@ -5,8 +5,9 @@
 
 load ../lib/common
 
-commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward daemon help version
+commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward chroot ps daemon help version
 	completion)
+chroot_commands=(create list show shell run clone rename remove export import)
 
 setup_file() { new_home; }
 teardown_file() { remove_home; }
@@ -39,6 +40,51 @@ teardown() {
 		run initvm help "$command"
 		expect 0 "$by_option"
 	done
+}
+
+@test "subcommands explain themselves, and are found by help and by near misses" {
+	local command
+	run initvm help chroot
+	expect 0 'usage: initvm chroot COMMAND'
+	for command in "${chroot_commands[@]}"; do
+		grep -qE "^  $command " <<<"$output"
+	done
+	for command in "${chroot_commands[@]}"; do
+		run initvm chroot "$command" --help
+		expect 0 "usage: initvm chroot $command"
+		local by_option=$output
+		run initvm help chroot "$command"
+		expect 0 "$by_option"
+	done
+	run initvm chroot
+	expect 2 "something is missing behind 'chroot'"
+	run initvm chroot shel
+	expect 2 "did you mean 'shell'"
+	run initvm help list json
+	expect 2 "'list' has no commands of its own"
+	run initvm help chroot nothing
+	expect 2 "'nothing' is not a command of 'chroot'"
+}
+
+@test "chroot run and shell: options stand before or behind the name, the command behind --; their own failures are 125" {
+	run initvm chroot run box
+	expect 125 'something is missing'
+	run initvm chroot run
+	expect 125 'something is missing'
+	run initvm chroot run box ls
+	expect 125 "'ls' is one word too many"
+	run initvm chroot shell box --save --discard
+	expect 125 'exclude one another'
+	run initvm chroot run -n a/b box -- true
+	expect 125 "'a/b'"
+	run initvm chroot create box --variant huge
+	expect 2 'huge'
+	run initvm chroot create box --from x --include git
+	expect 2 '--include'
+	run initvm chroot export box box.zip
+	expect 2 '.tar.zst'
+	run initvm chroot import box /nosuch/file
+	expect 1 '/nosuch/file'
 }
 
 @test "--help wins over what else is wrong" {
@@ -126,6 +172,9 @@ teardown() {
 	for command in "${commands[@]}"; do
 		grep -qw -- "$command" "$BATS_TEST_TMPDIR/bash"
 	done
+	for command in "${chroot_commands[@]}"; do
+		grep -qF "chroot\\ $command)" "$BATS_TEST_TMPDIR/bash"
+	done
 	run initvm completion klingon
 	expect 2 'klingon'
 }
@@ -140,10 +189,22 @@ teardown() {
 		echo "${COMPREPLY[*]}"
 		COMP_WORDS=(initvm create --si) COMP_CWORD=2 COMP_LINE="initvm create --si" COMP_POINT=18
 		"$function_name" initvm --si create
+		echo "${COMPREPLY[*]}"
+		COMP_WORDS=(initvm -n a chroot sh) COMP_CWORD=4
+		"$function_name" initvm sh chroot
+		echo "${COMPREPLY[*]}"
+		COMP_WORDS=(initvm chroot create --va) COMP_CWORD=3
+		"$function_name" initvm --va create
+		echo "${COMPREPLY[*]}"
+		COMP_WORDS=(initvm chroot create --variant min) COMP_CWORD=4
+		"$function_name" initvm min --variant
 		echo "${COMPREPLY[*]}"' - "$BATS_TEST_TMPDIR/bash"
 	expect 0
 	[[ ${lines[0]} =~ ^create\ *$ ]]
 	[[ ${lines[1]} =~ ^--size\ *$ ]]
+	[ "${lines[2]}" = 'show shell' ]
+	[ "${lines[3]}" = --variant ]
+	[ "${lines[4]}" = minbase ]
 }
 
 @test "initvm(1) has every command and every option" {
@@ -158,6 +219,12 @@ teardown() {
 			grep -qF -- "$option" <<<"$text" || { echo "$command $option is not in initvm(1)"; false; }
 		done
 	done
+	for command in "${chroot_commands[@]}"; do
+		grep -qF -- "chroot $command" <<<"$text"
+		for option in $(initvm chroot "$command" --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+			grep -qF -- "$option" <<<"$text" || { echo "chroot $command $option is not in initvm(1)"; false; }
+		done
+	done
 }
 
 @test "what the README says exists: commands, options and make targets" {
@@ -168,7 +235,8 @@ teardown() {
 	done < <(grep -oE '\binitvm( -n [a-z]+)? (create|start|exec|shell|cp|ssh-config|ssh|forward|attach|stop|destroy|list|status|images|help|daemon)\b' "$TREE/README.md" |
 		sed -E 's/initvm( -n [a-z]+)? //' | sort -u)
 	local options
-	options=$(for word in "${commands[@]}"; do initvm "$word" --help; done)
+	options=$(for word in "${commands[@]}"; do initvm "$word" --help; done
+		for word in "${chroot_commands[@]}"; do initvm chroot "$word" --help; done)
 	for word in $(grep -oE '(^|[ `])--[a-z]+' "$TREE/README.md" | tr -d ' \`' | sort -u); do
 		grep -qF -- "$word" <<<"$options" || { echo "README: $word"; false; }
 	done

@@ -183,6 +183,14 @@ static void test_invocations(void **state)
                 {"--version", "version", NULL, ""},
                 {"help exec", "help", "default", "exec"},
                 {"daemon stop", "daemon", "default", "stop"},
+                {"chroot list", "list", "default", ""},
+                {"-n a chroot ls --json", "list", "a", ""},
+                {"chroot -n a clone b c", "clone", "a", "b c"},
+                {"chroot run box --user u -- ls -l -- x", "run", "default", "box"},
+                {"chroot run --help", "help", NULL, "chroot run"},
+                {"chroot --help", "help", NULL, "chroot"},
+                {"chroot --help run", "help", NULL, "chroot run"},
+                {"help chroot run", "help", "default", "chroot run"},
         };
 
         (void)state;
@@ -479,59 +487,85 @@ static void assert_mentions(const char *text, const char *where, const char *wha
                 fail_msg("%s does not mention '%s'", where, what);
 }
 
+struct completions {
+        char *bash, *zsh, *fish;
+};
+
+static void check_command(const struct command *c, const struct completions *all)
+{
+        autobuf struct buf b = {0};
+        autofree char *help = NULL;
+
+        help_command(c, &b);
+        help = buf_take_string(&b);
+        for (const struct option_spec *o = c->options; o && o->name; o++) {
+                autofree char *dashed = xasprintf("--%s", o->name), *fished = xasprintf("-l %s", o->name);
+
+                assert_mentions(help, c->name, dashed);
+                assert_mentions(all->bash, "bash completion", dashed);
+                assert_mentions(all->zsh, "zsh completion", dashed);
+                assert_mentions(all->fish, "fish completion", fished);
+        }
+        for (const char *line = help; *line; line += strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n'))
+                if (strcspn(line, "\n") > 80)
+                        fail_msg("the help of '%s' has a line of more than 80 columns: %.90s", c->name, line);
+        for (size_t i = 0; c->subcommands && c->subcommands[i]; i++) {
+                assert_ptr_equal(c->subcommands[i]->parent, c);
+                assert_mentions(help, c->name, c->subcommands[i]->name);
+                assert_mentions(c->words, "the family's list of words", c->subcommands[i]->name);
+                check_command(c->subcommands[i], all);
+        }
+}
+
 static void test_help_and_completion_are_whole(void **state)
 {
         autobuf struct buf b = {0};
-        autofree char *overview = NULL, *bash = NULL, *zsh = NULL, *fish = NULL;
+        autofree char *overview = NULL;
+        struct completions all;
 
         (void)state;
         help_overview(&b);
         overview = buf_take_string(&b);
         completion_bash(&b);
-        bash = buf_take_string(&b);
+        all.bash = buf_take_string(&b);
         completion_zsh(&b);
-        zsh = buf_take_string(&b);
+        all.zsh = buf_take_string(&b);
         completion_fish(&b);
-        fish = buf_take_string(&b);
+        all.fish = buf_take_string(&b);
         for (size_t i = 0; commands[i]; i++) {
-                const struct command *c = commands[i];
-                autofree char *help = NULL;
-
-                assert_mentions(overview, "the overview", c->name);
-                assert_mentions(overview, "the overview", c->summary);
-                help_command(c, &b);
-                help = buf_take_string(&b);
-                for (const struct option_spec *o = c->options; o && o->name; o++) {
-                        autofree char *dashed = xasprintf("--%s", o->name), *fished = xasprintf("-l %s", o->name);
-
-                        assert_mentions(help, c->name, dashed);
-                        assert_mentions(bash, "bash completion", dashed);
-                        assert_mentions(zsh, "zsh completion", dashed);
-                        assert_mentions(fish, "fish completion", fished);
-                }
-                for (const char *line = help; *line; line += strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n'))
-                        if (strcspn(line, "\n") > 80)
-                                fail_msg("the help of '%s' has a line of more than 80 columns: %.90s", c->name, line);
+                assert_mentions(overview, "the overview", commands[i]->name);
+                assert_mentions(overview, "the overview", commands[i]->summary);
+                check_command(commands[i], &all);
         }
+        free(all.bash);
+        free(all.zsh);
+        free(all.fish);
 }
 
 /* Names, aliases and letters must be unique, or the second would never be found. */
-static void test_tables_are_unambiguous(void **state)
+static void check_table(const struct command *const *table)
 {
-        (void)state;
-        for (size_t i = 0; commands[i]; i++) {
-                const struct command *c = commands[i];
+        for (size_t i = 0; table[i]; i++) {
+                const struct command *c = table[i];
 
-                for (size_t j = 0; commands[j]; j++)
-                        assert_false(i != j && (streq(c->name, commands[j]->name) || streq(c->alias, commands[j]->name) ||
-                                                streq(c->alias, commands[j]->alias)));
+                for (size_t j = 0; table[j]; j++)
+                        assert_false(i != j && (streq(c->name, table[j]->name) || streq(c->alias, table[j]->name) ||
+                                                streq(c->alias, table[j]->alias)));
                 for (const struct option_spec *o = c->options; o && o->name; o++) {
                         for (const struct option_spec *p = o + 1; p->name; p++)
                                 assert_false(streq(o->name, p->name) || (o->letter && o->letter == p->letter));
                         for (const struct option_spec *p = common_options; p->name; p++)
                                 assert_false(streq(o->name, p->name) || (o->letter && o->letter == p->letter));
                 }
+                if (c->subcommands)
+                        check_table(c->subcommands);
         }
+}
+
+static void test_tables_are_unambiguous(void **state)
+{
+        (void)state;
+        check_table(commands);
 }
 
 int main(void)

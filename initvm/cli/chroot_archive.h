@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Root filesystems between the host's files and chroots in the VM. What is compressed or packed here is so in a child (filter.h).
+ */
+#pragma once
+
+#include "cli/command.h"
+
+/* Makes the chroot inv->operands[0] from an archive, compressed or not, a folder, or "-", standard input. `verb` for what is
+ * told. */
+int chroot_import_from(const struct invocation *inv, const char *from, const char *verb, struct error *err);
+
+/* Writes the chroot inv->operands[0] to an archive: the file appears when it is whole. "-" is standard output, uncompressed. */
+int chroot_export_to(const struct invocation *inv, const char *to, struct error *err);
