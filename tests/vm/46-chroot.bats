@@ -1,0 +1,310 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# Chroots on a real guest.  Most of it in one that holds nothing but busybox and a few accounts, which is there in a moment; then in
+# Debian for armhf, whose programs run by emulation.  It is made once and kept in $INITVM_TEST_CACHE, if that is set.
+
+load ../lib/vm
+
+terminal=$TREE/tests/lib/terminal.py
+export TERMINAL_DEADLINE=120
+
+setup_file() {
+	need_base
+	make_tiny "$BATS_FILE_TMPDIR/tiny"
+	guest rm -rf /var/lib/initvm/chroots /srv/shown
+	chroot_ create tiny --from "$BATS_FILE_TMPDIR/tiny"
+}
+
+teardown_file() {
+	guest rm -rf /srv/shown
+	for name in $(chroot_ list --json | sed 's/.*"name":"\([^"]*\)".*/\1/'); do
+		chroot_ remove "$name"
+	done
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# What a test that has failed left running would fail the next ones.
+teardown() {
+	[ -z "${client:-}" ] || kill -TERM "$client" 2>/dev/null || true
+}
+
+# The client ends with the status $1.
+ended() {
+	local status=0
+	wait "$client" || status=$?
+	[ "$status" -eq "$1" ]
+}
+
+chroot_() { initvm chroot -n base "$@"; }
+
+# A root filesystem of one static program, with root and two ordinary users.
+make_tiny() {
+	local architecture command
+	architecture=$(initvm status -n base --json | json vm.architecture)
+	fetch_packages "$BATS_FILE_TMPDIR/packages" "busybox-static:${architecture:-$(dpkg --print-architecture)}"
+	mkdir -p "$1/bin" "$1/etc" "$1/root" "$1/home/eve"
+	cp "$BATS_FILE_TMPDIR/packages/bin/busybox" "$1/bin/busybox"
+	for command in sh cat echo id ls touch rm mkdir sleep true false hostname kill stty tty test uname pwd env wc; do
+		ln -s busybox "$1/bin/$command"
+	done
+	printf '%s\n' root:x:0:0::/root:/bin/sh eve:x:1000:1000::/home/eve:/bin/sh >"$1/etc/passwd"
+	printf '%s\n' root:x:0: eve:x:1000: staff:x:50:eve >"$1/etc/group"
+	chown 1000:1000 "$1/home/eve"
+	echo old >"$1/etc/state"
+}
+
+names() { chroot_ list --json | sed 's/.*"name":"\([^"]*\)".*/\1/' | tr '\n' ' '; }
+
+# What must be as before: mounts, overlays, folders of all kinds, processes.
+remains() {
+	guest sh -c '
+		echo "mounts $(grep -c -e /initvm/ -e mmdebstrap /proc/self/mountinfo)"
+		echo "overlays $(ls -A /var/lib/initvm/overlays) chroots $(ls -A /var/lib/initvm/chroots)"
+		echo "runtime $(ls -A /run/initvm/chroots) nspawn $(ls -A /run/systemd/nspawn/propagate /run/systemd/nspawn/unix-export 2>/dev/null)"
+		echo "temporary $(ls -A /tmp /var/tmp | grep -e mmdebstrap -e initvm)"
+		echo "processes $(ps -e -o comm= | grep -c -e nspawn -e mmdebstrap -e busybox)"' | tr '\n' ' '
+}
+
+@test "run: input, output, error and exit status are the command's; the base is never changed" {
+	run --separate-stderr chroot_ run tiny -- sh -c 'cat; echo new >/etc/state; rm /etc/group; echo error >&2; exit 7' <<<input
+	expect 7 input
+	[ "$stderr" = error ]
+	run chroot_ run tiny -- cat /etc/state /etc/group
+	expect 0 'old'
+	expect 0 'staff'
+	run chroot_ run tiny -- sh -c 'kill -9 $$'
+	expect 137
+	run -127 chroot_ run tiny -- nosuchcommand
+	expect 127 "'nosuchcommand' was not found in the chroot"
+	run chroot_ run tiny -- /etc/state
+	expect 126
+	run chroot_ run nosuchchroot -- true
+	expect 125 "there is no chroot 'nosuchchroot'"
+}
+
+@test "run: user, groups, folder, environment; nothing of the VM is seen but what is bound" {
+	run chroot_ run tiny --user eve -- sh -c 'id; pwd; echo "$HOME"'
+	expect 0 'uid=1000(eve) gid=1000(eve)'
+	expect 0 '50(staff)'
+	[ "${lines[1]}" = /home/eve ]
+	run chroot_ run tiny --user nobody2 -- true
+	expect 125 "no user 'nobody2'"
+	run chroot_ run tiny -C /etc -e A=b -- sh -c 'pwd; echo $A; hostname'
+	expect 0
+	[ "${lines[*]}" = '/etc b tiny' ]
+	run chroot_ run tiny -- ls /var/lib/initvm /srv
+	expect 1
+	guest sh -c 'mkdir -p /srv/shown && echo seen >/srv/shown/file'
+	run chroot_ run tiny --bind /srv/shown:/mnt -- sh -c 'cat /mnt/file; echo back >/mnt/out'
+	expect 0 seen
+	[ "$(guest cat /srv/shown/out)" = back ]
+	run chroot_ run tiny --bind /nosuchfolder -- true
+	expect 125 '/nosuchfolder'
+	[ "$(chroot_ run tiny -- uname -r)" = "$(guest uname -r)" ]
+}
+
+@test "from the VM the files and processes of a chroot in use are seen" {
+	initvm chroot -n base run tiny -- sh -c 'echo here >/root/file; echo ready; exec sleep 1000' >out &
+	client=$!
+	wait_line out ready
+	[ "$(guest sh -c 'cat /run/initvm/chroots/tiny.*/root/root/file')" = here ]
+	guest pgrep -f 'sleep 1000' >/dev/null
+	run initvm ps -n base
+	expect 0 'initvm-agent'
+	grep -qE '^tiny +[0-9]+ +0 +sleep 1000$' <<<"$output"
+	[ "$(initvm ps -n base --json | grep '"chroot":"tiny"' | grep -c '"command":"sleep 1000"')" = 1 ]
+	kill -TERM "$client"
+	ended 143
+}
+
+@test "save-as makes a new one, save overwrites, a failed command saves nothing" {
+	run chroot_ run tiny --save-as second -- sh -c 'echo new >/etc/state; rm /etc/group; mkdir /etc/d; touch /etc/d/f'
+	expect 0 "saved as 'second'"
+	run chroot_ run second -- sh -c 'cat /etc/state; ls /etc/d /etc/group'
+	expect 1 new
+	[ "$(chroot_ run tiny -- cat /etc/state)" = old ]
+	run chroot_ run second --save -- sh -c 'echo newer >/etc/state'
+	expect 0
+	[ "$(chroot_ run second -- cat /etc/state)" = newer ]
+	run chroot_ run second --save -- sh -c 'echo broken >/etc/state; false'
+	expect 1 'nothing was saved, because the command failed'
+	[ "$(chroot_ run second -- cat /etc/state)" = newer ]
+	run chroot_ run tiny --save-as second -- true
+	expect 125 "there is a chroot 'second' already"
+	run chroot_ show second
+	expect 0 'saved from tiny'
+	chroot_ remove second
+	[ "$(names)" = 'tiny ' ]
+}
+
+@test "shell asks under which name to save: a new one, Enter, Ctrl-C" {
+	chroot_ clone tiny asked
+	run "$terminal" raw 'expect:~ # ' 'send:echo one >/etc/state; stty size\r' 'expect:24 80' 'send:exit\r' 'expect:Save as' 'send:tiny\r' 'expect:already' \
+		'send:third\r' "expect:saved as 'third'" status:0 restored -- initvm chroot -n base shell asked
+	expect 0
+	[ "$(chroot_ run third -- cat /etc/state) $(chroot_ run asked -- cat /etc/state)" = 'one old' ]
+	run "$terminal" raw 'expect:~ # ' 'send:echo two >/etc/state\r' 'send:exit\r' 'expect:Save as' 'send:\x03' expect:discarded status:0 restored -- \
+		initvm chroot -n base shell asked
+	expect 0
+	[ "$(chroot_ run asked -- cat /etc/state)" = old ]
+	run "$terminal" raw 'expect:~ # ' 'send:echo three >/etc/state\r' 'send:exit\r' 'expect:Save as' 'send:\r' "expect:saved as 'asked'" status:0 restored -- \
+		initvm chroot -n base shell asked
+	expect 0
+	[ "$(chroot_ run asked -- cat /etc/state)" = three ]
+	run chroot_ shell asked --save-as fourth <<<'echo four >/etc/state'
+	expect 0
+	[ "$(chroot_ run fourth -- cat /etc/state)" = four ]
+	chroot_ remove asked third fourth
+}
+
+@test "one that is in use is neither overwritten nor renamed nor removed, and it is said by whom; others may use it, too" {
+	initvm chroot -n base run tiny -- sh -c 'echo ready; exec sleep 1000' >out &
+	client=$!
+	wait_line out ready
+	run chroot_ remove tiny
+	expect 1 "in use by 'run tiny -- sh -c"
+	run chroot_ rename tiny other
+	expect 1 'in use'
+	run chroot_ run tiny --save -- true
+	expect 125 'nothing was saved: the chroot'
+	run chroot_ run tiny -- echo too
+	expect 0 too
+	kill -TERM "$client"
+	ended 143
+	chroot_ rename tiny other
+	chroot_ rename other tiny
+}
+
+@test "export and import: owners and set-user-ID are kept, in any compression; into a folder of the host's and back" {
+	local format
+	chroot_ run tiny --save-as owned -- sh -c 'touch /home/eve/f /root/s; busybox chown eve:staff /home/eve/f; busybox chmod 4755 /root/s'
+	for format in tar tar.gz tar.xz tar.zst; do
+		chroot_ export owned "box.$format"
+		chroot_ import again "box.$format"
+		run chroot_ run again -- ls -ln /home/eve/f /root/s
+		expect 0
+		[[ ${lines[0]} == *' 1000 '*' 50 '* && ${lines[1]} == -rwsr-xr-x* ]]
+		chroot_ remove again
+	done
+	chroot_ export owned - | tar -t >list
+	grep -qx ./bin/busybox list
+	chroot_ import again - <box.tar.xz
+	chroot_ remove again owned
+}
+
+@test "broken and hostile archives are refused, and nothing is left" {
+	local before
+	before=$(remains)
+	chroot_ export tiny whole.tar.zst
+	head -c 20000 whole.tar.zst >cut.tar.zst
+	run chroot_ import bad cut.tar.zst
+	expect 1 'broken'
+	run chroot_ import bad /etc/passwd
+	expect 1 'no tar archive'
+	run chroot_ import bad /dev/null
+	expect 1 'incomplete'
+	tar -P --transform 's,.*,../../../../../etc/hostile,' -cf up.tar /etc/passwd
+	tar -P --transform 's,.*,/etc/hostile,' -cf absolute.tar /etc/passwd
+	ln -s /etc link
+	tar -cf through.tar link
+	tar -P --transform 's,.*,link/hostile,' -rf through.tar /etc/passwd
+	for archive in up absolute through; do
+		run chroot_ import bad "$archive.tar"
+		expect 1 'refused to unpack'
+	done
+	run guest test -e /etc/hostile
+	expect 1
+	for name in ../bad .bad a/b '' "$(printf 'a%.0s' {1..65})"; do
+		run chroot_ import "$name" whole.tar.zst
+		expect 2 "cannot be a chroot's name"
+	done
+	run chroot_ import tiny whole.tar.zst
+	expect 1 "there is a chroot 'tiny' already"
+	[ "$(remains)" = "$before" ]
+	run chroot_ export nosuchchroot new.tar.zst
+	expect 1
+	[ ! -e new.tar.zst ]
+}
+
+@test "create: from a mirror; unknown architecture and suite, a mirror that vanishes half-way: one reason, nothing left" {
+	local before mirror url line
+	mkdir repository
+	(cd repository && make_package probe)
+	make_repository "$PWD/repository" signed
+	/usr/bin/python3 -u -m http.server --directory repository 0 >server 2>&1 3>&- &
+	mirror=$!
+	wait_line server 'port \d+'
+	url=http://$(host_address):$(sed -nE 's/.* port ([0-9]+) .*/\1/p' server | head -n 1)
+	line="deb $url stable main"
+	chroot_ create made --suite stable --variant extract --include probe --mirror "$line" --keyring repository/key.asc --json >events
+	[ "$(tail -n 1 events | json chroot.name)" = made ]
+	[ "$(guest cat /var/lib/initvm/chroots/made/root/usr/share/probe/here)" = probe ]
+	chroot_ remove made
+	before=$(remains)
+	run chroot_ create bad --suite stable --variant extract --include probe --mirror "$line"
+	expect 1 'mmdebstrap could not make the chroot' # nobody has signed it whom the VM trusts
+	line="deb [trusted=yes] $url stable main"
+	run chroot_ create bad --arch klingon --suite stable --mirror "$line"
+	expect 1 'klingon can neither be executed natively'
+	run chroot_ create bad --suite nosuchsuite --mirror "deb [trusted=yes] $url nosuchsuite main"
+	expect 1 'nosuchsuite'
+	rm "repository/pool/probe_1.0_all.deb"
+	run chroot_ create bad --suite stable --variant extract --include probe --mirror "$line"
+	expect 1 'mmdebstrap could not make the chroot'
+	kill "$mirror"
+	wait_pid "$mirror"
+	run chroot_ create bad --suite stable --variant extract --include probe --mirror "$line"
+	expect 1 'Could not connect'
+	[ "$(remains)" = "$before" ]
+}
+
+# Minutes under emulation of the emulation: once.
+need_armhf() {
+	local cached=${INITVM_TEST_CACHE:+$INITVM_TEST_CACHE/bookworm-armhf.tar.zst}
+	[[ " $(names)" != *' armhf '* ]] || return 0
+	if [ -n "$cached" ] && [ -e "$cached" ]; then
+		chroot_ import armhf "$cached"
+		return
+	fi
+	chroot_ create armhf --arch armhf --suite bookworm --variant apt
+	[ -z "$cached" ] || { mkdir -p "$INITVM_TEST_CACHE" && chroot_ export armhf "$cached"; }
+}
+
+@test "Debian for armhf: it says so itself, the kernel is the VM's, su becomes another user" {
+	need_armhf
+	[ "$(chroot_ show armhf --json | json architecture)" = armhf ]
+	run chroot_ run armhf -- sh -c 'uname -m; dpkg --print-architecture; uname -r'
+	expect 0
+	[[ ${lines[0]} == armv* ]]
+	[ "${lines[1]}" = armhf ]
+	[ "${lines[2]}" = "$(guest uname -r)" ]
+	run chroot_ run armhf --user games -- sh -c 'id -u; setpriv --dump >/dev/null; stat -c %a /bin/su'
+	expect 0
+	[ "${lines[0]}" = "$(chroot_ run armhf -- id -u games)" ]
+	# from an ordinary user to another, by a program that is set-user-ID root and a password
+	chroot_ run armhf --save-as users -- sh -c 'useradd -m eve && useradd -m bob && echo bob:secret | chpasswd'
+	run "$terminal" 'expect:assword' 'send:secret\r' 'expect:uid=\d+\(bob\)' status:0 -- \
+		initvm chroot -n base run users --tty --user eve -- su bob -c id
+	expect 0
+	chroot_ remove users
+}
+
+@test "one more package in Debian for armhf, saved under a new name; the old one is untouched" {
+	need_armhf
+	# the package comes from the VM: reading Debian's lists takes minutes under emulation of the emulation
+	fetch_packages "$PWD/hello" hello:armhf
+	guest mkdir -p /srv/shown
+	initvm cp -n base hello/hello_*.deb :/srv/shown/hello.deb
+	run chroot_ run armhf --save-as armhf-hello --bind /srv/shown:/mnt -- apt-get -q -y install /mnt/hello.deb
+	expect 0
+	[ "$(chroot_ run armhf-hello -- hello)" = 'Hello, world!' ]
+	run -127 chroot_ run armhf -- hello
+	expect 127
+	run chroot_ run armhf -- dpkg -s hello
+	expect 1
+	chroot_ remove armhf-hello
+}
