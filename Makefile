@@ -217,7 +217,7 @@ print-lint-flags:
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all all-asan check check-unit check-e2e check-vm test lint format install uninstall bench fuzz quickstart clean help \
+.PHONY: all all-asan check check-unit check-e2e check-vm check-foreign test lint format install uninstall bench fuzz quickstart clean help \
 	print-lint-flags FORCE
 
 all: $(PROGRAMS) ## build the programs
@@ -234,6 +234,9 @@ check-e2e: $(ASAN_PROGRAMS) ## only the end-to-end tests
 
 check-vm: all ## the suite on a real guest; TESTS='tests/vm/30-exec.bats' runs a part of it
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-vm $(or $(TESTS),tests/vm)
+
+check-foreign: all ## Debian for another architecture, made in a guest; INITVM_TEST_CACHE=/some/folder keeps it
+	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-foreign tests/foreign
 
 lint: ## formatting, layers, static analysis, shell scripts, man pages
 	@scripts/run-tests lint scripts/lint

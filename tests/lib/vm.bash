@@ -60,6 +60,10 @@ guest() { initvm exec -n base -- "$@"; }
 # Root is logged in on the serial line, which is a little later than the agent's Hello: what is typed before is lost.
 need_login() { within 120 guest pgrep -t ttyS0 -x bash >/dev/null; }
 
+# initvm chroot in the VM 'base'; the names of its chroots.
+chroot_() { initvm chroot -n base "$@"; }
+names() { chroot_ list --json | sed 's/.*"name":"\([^"]*\)".*/\1/' | tr '\n' ' '; }
+
 # Member of `initvm status`: `vm_get base state`.
 vm_get() { initvm status -n "$1" --json | json "$2"; }
 
