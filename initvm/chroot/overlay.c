@@ -125,14 +125,19 @@ int overlay_unmount(struct overlay *o, struct error *err)
         return 0;
 }
 
+/* A systemd-nspawn that was killed may still be ending, and keeps its folders busy: ours stays, so that the next one tries again.
+ */
 static void remove_folders(const struct overlay *o)
 {
+        bool ended = true;
+
         tree_remove(o->mount, NULL);
         for (size_t i = 0; i < ARRAY_SIZE(nspawn_folders); i++) {
                 autofree char *path = xasprintf("%s/%s", nspawn_folders[i], o->id);
-                rmdir(path);
+                ended &= rmdir(path) == 0 || errno == ENOENT;
         }
-        tree_remove(o->folder, NULL);
+        if (ended)
+                tree_remove(o->folder, NULL);
 }
 
 void overlay_done(struct overlay *o)

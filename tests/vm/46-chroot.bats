@@ -65,6 +65,12 @@ remains() {
 		echo "processes $(ps -e -o comm= | grep -c -e nspawn -e mmdebstrap -e busybox)"' | tr '\n' ' '
 }
 
+same_remains() {
+	local now
+	now=$(remains)
+	[ "$now" = "$1" ] || { printf 'before: %s\nnow:    %s\n' "$1" "$now"; return 1; }
+}
+
 @test "run: input, output, error and exit status are the command's; the base is never changed" {
 	run --separate-stderr chroot_ run tiny -- sh -c 'cat; echo new >/etc/state; rm /etc/group; echo error >&2; exit 7' <<<input
 	expect 7 input
@@ -176,7 +182,7 @@ remains() {
 }
 
 # Neither what ran in a chroot nor who looked after it is there any more.
-none_in_use() { ! guest pgrep -f 'sleep 100[01]|[-]-chroot run' >/dev/null; }
+none_in_use() { ! guest pgrep -f 'sleep 100[01]|[-]-chroot run|systemd-nspaw[n]' >/dev/null; }
 
 @test "killed at any place, nothing is left" {
 	local before victim
@@ -186,6 +192,7 @@ none_in_use() { ! guest pgrep -f 'sleep 100[01]|[-]-chroot run' >/dev/null; }
 		initvm chroot -n base run tiny -- sh -c 'echo ready; sleep 1000 & exec sleep 1001' >"out.$victim" 2>/dev/null &
 		client=$!
 		wait_line "out.$victim" ready
+		echo "victim: $victim"
 		case $victim in
 		client) kill -KILL "$client" ;;
 		helper) guest pkill -KILL -f -- '--chroot run -- tiny' ;;
@@ -194,7 +201,7 @@ none_in_use() { ! guest pgrep -f 'sleep 100[01]|[-]-chroot run' >/dev/null; }
 		wait "$client" || true
 		within 20 none_in_use
 		chroot_ list >/dev/null
-		[ "$(remains)" = "$before" ]
+		same_remains "$before"
 	done
 }
 
@@ -243,7 +250,7 @@ none_in_use() { ! guest pgrep -f 'sleep 100[01]|[-]-chroot run' >/dev/null; }
 	done
 	run chroot_ import tiny whole.tar.zst
 	expect 1 "there is a chroot 'tiny' already"
-	[ "$(remains)" = "$before" ]
+	same_remains "$before"
 	run chroot_ export nosuchchroot new.tar.zst
 	expect 1
 	[ ! -e new.tar.zst ]
@@ -278,5 +285,5 @@ none_in_use() { ! guest pgrep -f 'sleep 100[01]|[-]-chroot run' >/dev/null; }
 	wait_pid "$mirror"
 	run chroot_ create bad --suite stable --variant extract --include probe --mirror "$line"
 	expect 1 'Could not connect'
-	[ "$(remains)" = "$before" ]
+	same_remains "$before"
 }
