@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "archive/rootfs.h"
 #include "archive/tar.h"
+#include "base/file.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -145,20 +146,6 @@ static int set_attributes(int fd, struct archive_entry *entry, const char *path,
 
 /* ---- entries */
 
-static int write_at(int fd, const uint8_t *data, size_t n, int64_t offset)
-{
-        while (n > 0) {
-                ssize_t done = pwrite(fd, data, n, offset);
-
-                if (done < 0 && errno != EINTR)
-                        return -1;
-                data += MAX(done, 0);
-                n -= (size_t)MAX(done, 0);
-                offset += MAX(done, 0);
-        }
-        return 0;
-}
-
 static int unpack_file(struct unpacker *u, const struct place *p, struct archive_entry *entry, struct error *err)
 {
         autoclose int fd = openat(p->folder, p->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -171,7 +158,7 @@ static int unpack_file(struct unpacker *u, const struct place *p, struct archive
         if (fd < 0)
                 return failed(p->path, err);
         while ((r = tar_read_data(&u->tar, &data, &n, &offset, err)) > 0)
-                if (write_at(fd, data, n, offset) < 0)
+                if (fd_write_at(fd, data, n, offset) < 0)
                         return failed(p->path, err);
         if (r < 0)
                 return error_prefix(err, "cannot unpack '%s'", p->path);

@@ -152,20 +152,6 @@ static int make_folder(struct unpacker *u, const char *name, struct archive_entr
 
 /* ---- files and links */
 
-static int write_at(int fd, const uint8_t *data, size_t n, int64_t offset)
-{
-        while (n > 0) {
-                ssize_t done = pwrite(fd, data, n, offset);
-
-                if (done < 0 && errno != EINTR)
-                        return -1;
-                data += MAX(done, 0);
-                n -= (size_t)MAX(done, 0);
-                offset += MAX(done, 0);
-        }
-        return 0;
-}
-
 static int write_file(struct unpacker *u, const char *path, struct archive_entry *entry, struct error *err)
 {
         int64_t offset, end = 0, size = archive_entry_size(entry);
@@ -176,7 +162,7 @@ static int write_file(struct unpacker *u, const char *path, struct archive_entry
         if (new_file_begin(&u->file, u->levels[u->depth - 1].fd, archive_entry_perm(entry) & 0777) < 0)
                 return error_errno(err, errno, "cannot write '%s'", path);
         while ((r = tar_read_data(&u->tar, &data, &n, &offset, err)) > 0) {
-                if (write_at(u->file.fd, data, n, offset) < 0)
+                if (fd_write_at(u->file.fd, data, n, offset) < 0)
                         return error_errno(err, errno, "cannot write '%s'", path);
                 end = n > 0 ? offset + (int64_t)n : end;
         }

@@ -61,6 +61,23 @@ int fd_write_all(int fd, const void *data, size_t n)
         return 0;
 }
 
+int fd_write_at(int fd, const void *data, size_t n, int64_t offset)
+{
+        const char *p = data;
+
+        while (n > 0) {
+                ssize_t r = pwrite(fd, p, n, offset);
+                if (r < 0 && errno == EINTR)
+                        continue;
+                if (r < 0)
+                        return -1;
+                p += r;
+                n -= (size_t)r;
+                offset += r;
+        }
+        return 0;
+}
+
 int file_write_atomic(const char *path, mode_t mode, const void *data, size_t n, struct error *err)
 {
         autofree char *tmp = xasprintf("%s.XXXXXX", path);

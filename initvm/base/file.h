@@ -30,5 +30,7 @@ int file_lock(const char *path, bool wait, struct error *err);
 
 /* Writes all n bytes to a blocking fd. */
 int fd_write_all(int fd, const void *data, size_t n);
+/* The same at an offset of a file. */
+int fd_write_at(int fd, const void *data, size_t n, int64_t offset);
 
 int fd_set_nonblock(int fd, bool nonblock);

@@ -3,6 +3,7 @@
 
 #include "archive/report.h"
 #include "cli/daemon.h"
+#include "cli/guest_helper.h"
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "cli/terminal.h"
@@ -13,9 +14,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-
-/* The running agent's own program, also when a newer one has taken its place on the disk. */
-#define AGENT_PROGRAM "/proc/self/exe"
 
 #define TICK_MS       1000
 #define STATUS_SIGNAL 128
