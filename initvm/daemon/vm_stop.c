@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The agent is asked to power off, else ACPI; the domain's end is an event; when it does not come in time, the VM is killed. */
+#include "base/json.h"
 #include "base/log.h"
 #include "daemon/progress.h"
 #include "daemon/vm_private.h"
@@ -75,27 +76,52 @@ static void on_deadline(void *userdata)
         kill_domain(vm);
 }
 
+static void press_power_button(struct vm *vm)
+{
+        worker_run(vm->daemon->worker, shutdown_by_acpi, on_acpi_done, stopping_new(vm));
+}
+
 struct request {
+        struct vm *vm;
         struct channel_stream *stream;
 };
 
-static void on_frame(void *userdata, const struct frame *f)
+static void request_end(struct request *r)
 {
-        struct request *r = userdata;
-
-        if (f->type != FRAME_CLOSE)
-                return; /* the answer says nothing that the domain's end does not say */
         channel_close(r->stream);
         free(r);
 }
 
+/* That it will shut down says nothing that the domain's end does not say. That it cannot is no reason to wait for the deadline. */
+static void on_message(struct request *r, const struct frame *f)
+{
+        struct vm *vm = r->vm;
+        struct error err = ERROR_INIT;
+        struct json_object *parameters = NULL;
+        bool continues = false;
+        autojson struct json_object *message = json_parse((const char *)f->payload, f->size, &err);
+
+        if (message && varlink_read_reply(message, &parameters, &continues, &err) == 0)
+                return;
+        request_end(r);
+        if (!vm->stopping || !vm->domain)
+                return;
+        log_warning("VM '%s' gets the power button, because its agent cannot shut it down: %s", vm->record.name, err.message);
+        press_power_button(vm);
+}
+
+static void on_frame(void *userdata, const struct frame *f)
+{
+        if (f->type == FRAME_MESSAGE)
+                on_message(userdata, f);
+        else if (f->type == FRAME_CLOSE)
+                request_end(userdata);
+}
+
 static void on_lost(void *userdata, const char *why)
 {
-        struct request *r = userdata;
-
         (void)why;
-        channel_close(r->stream);
-        free(r);
+        request_end(userdata);
 }
 
 static const struct channel_stream_events request_events = {.frame = on_frame, .lost = on_lost};
@@ -106,6 +132,7 @@ static bool shutdown_by_agent(struct vm *vm)
         struct json_object *parameters = json_new();
         struct request *r = xcalloc(1, sizeof(*r));
 
+        r->vm = vm;
         json_add_string(parameters, "mode", "poweroff");
         r->stream =
                 channel_open(vm->channel, varlink_call_new("org.initvm.agent.Shutdown", parameters, 0), &request_events, r, &err);
@@ -142,5 +169,5 @@ void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_f
         vm->deadline = loop_add_timer(vm->daemon->loop, on_deadline, vm);
         loop_timer_arm(vm->deadline, options->timeout_ms ? options->timeout_ms : STOP_TIMEOUT_MS);
         if (!shutdown_by_agent(vm))
-                worker_run(vm->daemon->worker, shutdown_by_acpi, on_acpi_done, stopping_new(vm));
+                press_power_button(vm);
 }

@@ -90,6 +90,16 @@ setup_file() { need_base; }
 	guest true
 }
 
+@test "stop of a guest whose systemctl fails: by the power button, and not only when the time is up" {
+	need_login # whoever hears the power button is there, too
+	guest mount --bind /bin/false /usr/bin/systemctl
+	run initvm stop -n base
+	expect 0
+	[[ $output != *killed* ]]
+	[[ $(cat "$INITVM_HOME/initvmd.log") == *"power button"* ]]
+	initvm start -n base
+}
+
 @test "Ctrl-C during start ends the command, and the VM is either up or down, not stuck" {
 	initvm stop --force -n base
 	TERMINAL_DEADLINE=120 run "$TREE/tests/lib/terminal.py" 'expect:boot|start' signal:INT eof -- initvm start -n base
