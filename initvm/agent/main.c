@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/binfmt.h"
 #include "agent/binfmt_watch.h"
+#include "agent/boot.h"
 #include "agent/copy.h"
 #include "agent/handover.h"
 #include "agent/info.h"
@@ -37,6 +38,7 @@ static void usage(FILE *f)
                    "       initvm-agent --put [--into | --content] PATH\n"
                    "       initvm-agent --run SIZE NAME\n"
                    "       initvm-agent --binfmt [--list | --test | --show] [ARCHITECTURE...]\n"
+                   "       initvm-agent --boot\n"
                    "       initvm-agent --chroot COMMAND [OPTION...] [OPERAND...]\n"
                    "\n"
                    "Runs commands in the guest for the host.\n"
@@ -47,6 +49,7 @@ static void usage(FILE *f)
                    "  --put        make files of a tar archive from standard input\n"
                    "  --run        keep a program from standard input in a file, until the input ends\n"
                    "  --binfmt     see to it that programs of other architectures can be executed\n"
+                   "  --boot       tell the kernel and the initrd to be booted with\n"
                    "  --chroot     keep chroots: see initvm-agent(8)\n"
                    "  --version    print the version\n"
                    "  --help       print this\n");
@@ -169,6 +172,8 @@ int main(int argc, char **argv)
                 return run_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--binfmt"))
                 return binfmt_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--boot"))
+                return boot_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--chroot"))
                 return chroot_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--chroot-init"))

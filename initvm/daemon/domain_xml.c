@@ -77,7 +77,7 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
 {
         autobuf struct buf b = {0};
         autofree char *name = escaped(record->name), *uuid = escaped(record->uuid);
-        autofree char *folder = escaped(options->folder);
+        autofree char *folder = escaped(options->folder), *boot_folder = escaped(options->boot_folder);
         autofree char *command_line = escaped(record->command_line);
 
         buf_printf(&b, "<domain type='%s'>\n", options->kvm ? "kvm" : "qemu");
@@ -88,7 +88,7 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
         buf_printf(&b, "  <memory unit='b'>%llu</memory>\n", (unsigned long long)record->memory);
         buf_printf(&b, "  <vcpu>%llu</vcpu>\n", (unsigned long long)record->cpus);
         buf_printf(&b, "  <os>\n    <type arch='%s' machine='%s'>hvm</type>\n", machine->uname, machine->type);
-        buf_printf(&b, "    <kernel>%s/kernel</kernel>\n    <initrd>%s/initrd</initrd>\n", folder, folder);
+        buf_printf(&b, "    <kernel>%s/kernel</kernel>\n    <initrd>%s/initrd</initrd>\n", boot_folder, boot_folder);
         buf_printf(&b, "    <cmdline>%s console=%s panic=-1 oops=panic%s%s</cmdline>\n  </os>\n", command_line, machine->console,
                    options->kvm ? "" : " ", options->kvm ? "" : machine->tcg_command_line);
         buf_printf(&b, "  <features>%s</features>\n", machine->features);

@@ -8,12 +8,13 @@
 #include <stdbool.h>
 
 struct domain_options {
-        const char *folder; /* where buildenv.img, kernel and initrd are */
-        bool kvm;           /* KVM, else software emulation */
-        bool unsafe_writes; /* cache=unsafe: only while the image is being made and would be thrown away on failure */
-        bool no_port;       /* without the agent's virtio-serial port: it is reached by SSH */
-        uint16_t ssh_port;  /* of 127.0.0.1, leads to port 22 of the guest; 0: none */
-        uint16_t net_port;  /* of 127.0.0.1, where the network is that has it (passt.h) */
+        const char *folder;      /* where buildenv.img is */
+        const char *boot_folder; /* where kernel and initrd are */
+        bool kvm;                /* KVM, else software emulation */
+        bool unsafe_writes;      /* cache=unsafe: only while the image is being made and would be thrown away on failure */
+        bool no_port;            /* without the agent's virtio-serial port: it is reached by SSH */
+        uint16_t ssh_port;       /* of 127.0.0.1, leads to port 22 of the guest; 0: none */
+        uint16_t net_port;       /* of 127.0.0.1, where the network is that has it (passt.h) */
 };
 
 /* Owned. Every string of the record is escaped. */

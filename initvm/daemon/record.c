@@ -10,8 +10,8 @@
 int vm_record_load(struct vm_record *r, const char *folder, struct error *err)
 {
         autofree char *path = xasprintf("%s/vm.json", folder);
-        const char *name, *uuid, *image, *suite, *architecture, *command_line, *acceleration, *hostname = NULL, *reason = NULL,
-                                                                                              *channel = NULL;
+        const char *name, *uuid, *image, *suite, *architecture, *command_line, *acceleration,
+                *hostname = NULL, *reason = NULL, *channel = NULL, *boot_folder = NULL, *boot_id = NULL;
         struct vm_record n = {0};
         const struct json_field fields[] = {
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
@@ -29,6 +29,8 @@ int vm_record_load(struct vm_record *r, const char *folder, struct error *err)
                 {"cpus", JSON_FIELD_U64, JSON_REQUIRED, &n.cpus},
                 {"size", JSON_FIELD_U64, JSON_REQUIRED, &n.size},
                 {"created", JSON_FIELD_U64, JSON_REQUIRED, &n.created},
+                {"bootFolder", JSON_FIELD_STRING, 0, &boot_folder},
+                {"bootId", JSON_FIELD_STRING, 0, &boot_id},
                 {"reason", JSON_FIELD_STRING, 0, &reason},
                 {"started", JSON_FIELD_U64, 0, &n.started},
         };
@@ -47,6 +49,8 @@ int vm_record_load(struct vm_record *r, const char *folder, struct error *err)
         n.command_line = xstrdup(command_line);
         n.acceleration = xstrdup(acceleration);
         n.channel = channel ? xstrdup(channel) : NULL;
+        n.boot_folder = boot_folder ? xstrdup(boot_folder) : NULL;
+        n.boot_id = boot_id ? xstrdup(boot_id) : NULL;
         n.reason = reason ? xstrdup(reason) : NULL;
         *r = n;
         return 0;
@@ -75,6 +79,8 @@ int vm_record_save(const struct vm_record *r, const char *folder, struct error *
         json_add_u64(o, "cpus", r->cpus);
         json_add_u64(o, "size", r->size);
         json_add_u64(o, "created", r->created);
+        json_add_string(o, "bootFolder", r->boot_folder);
+        json_add_string(o, "bootId", r->boot_id);
         json_add_string(o, "reason", r->reason);
         if (r->started)
                 json_add_u64(o, "started", r->started);
@@ -93,6 +99,8 @@ void vm_record_done(struct vm_record *r)
         free(r->command_line);
         free(r->acceleration);
         free(r->channel);
+        free(r->boot_folder);
+        free(r->boot_id);
         free(r->reason);
         *r = (struct vm_record){0};
 }

@@ -22,10 +22,12 @@ struct vm_record {
         uint64_t ssh_port;  /* ... this one; 0: one that is free at the start */
         uint64_t memory;    /* bytes */
         uint64_t cpus;
-        uint64_t size;    /* virtual size of buildenv.img in bytes */
-        uint64_t created; /* Unix time in seconds */
-        char *reason;     /* of the last stop; NULL while it runs or before the first start */
-        uint64_t started; /* Unix time of the last start; 0 when it was stopped properly since */
+        uint64_t size;     /* virtual size of buildenv.img in bytes */
+        uint64_t created;  /* Unix time in seconds */
+        char *boot_folder; /* where in its folder kernel and initrd are; NULL: in it itself, as create has left them */
+        char *boot_id;     /* which ones these are (initvm-agent --boot); NULL: the guest was not asked yet */
+        char *reason;      /* of the last stop; NULL while it runs or before the first start */
+        uint64_t started;  /* Unix time of the last start; 0 when it was stopped properly since */
 };
 
 int vm_record_load(struct vm_record *r, const char *folder, struct error *err);

@@ -25,6 +25,7 @@ struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
                 vm_free(vm);
                 return NULL;
         }
+        boot_remove_left(&vm->record, folder);
         return vm;
 }
 

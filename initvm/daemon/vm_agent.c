@@ -140,6 +140,7 @@ const struct channel_events vm_agent_events = {.hello = on_hello, .lost = on_los
 void vm_agent_forget(struct vm *vm)
 {
         agent_update_cancel(take_ptr(vm->agent_update));
+        boot_refresh_cancel(take_ptr(vm->boot_refresh));
         json_object_put(take_ptr(vm->binfmt));
         vm->agent_updated = vm->agent_usable = false;
         vm->agent_error = (struct error)ERROR_INIT;

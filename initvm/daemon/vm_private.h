@@ -4,6 +4,7 @@
 
 #include "daemon/agent_update.h"
 #include "daemon/vm.h"
+#include "daemon/vm_boot.h"
 
 struct vm {
         struct daemon *daemon;
@@ -25,6 +26,8 @@ struct vm {
         bool agent_usable;                 /* it said Hello, and speaks what we speak */
         struct json_object *binfmt;        /* what it said the VM can execute; NULL: it did not */
         struct error agent_error;          /* why it cannot be used, when that is final */
+
+        struct boot_refresh *boot_refresh; /* under way, before the shutdown */
 
         const char *operation; /* "starting", "stopping": the one under way */
         uint64_t operation_started;

@@ -187,7 +187,9 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
         struct starting *s = userdata;
         struct vm *vm = s->vm;
         const struct machine *machine = machine_find(vm->record.architecture);
-        struct domain_options options = {.folder = vm->folder, .kvm = kvm, .unsafe_writes = s->options.unsafe_writes};
+        autofree char *boot = boot_folder(&vm->record, vm->folder);
+        struct domain_options options = {
+                .folder = vm->folder, .boot_folder = boot, .kvm = kvm, .unsafe_writes = s->options.unsafe_writes};
         struct error net_err = ERROR_INIT;
 
         if (err) {
@@ -229,7 +231,7 @@ static int check_identity(const struct vm *vm, struct error *err)
 void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata)
 {
         struct error err = ERROR_INIT;
-        autofree char *kernel = xasprintf("%s/kernel", vm->folder);
+        autofree char *folder = boot_folder(&vm->record, vm->folder), *kernel = xasprintf("%s/kernel", folder);
         struct starting *s;
 
         if (vm_busy(vm, &err)) {

@@ -92,7 +92,8 @@ static void request_end(struct request *r)
         free(r);
 }
 
-/* That it will shut down says nothing that the domain's end does not say. That it cannot is no reason to wait for the deadline. */
+/* That it will shut down says nothing that the domain's end does not say. That it cannot is no reason to wait for the deadline.
+ */
 static void on_message(struct request *r, const struct frame *f)
 {
         struct vm *vm = r->vm;
@@ -142,6 +143,13 @@ static bool shutdown_by_agent(struct vm *vm)
         return false;
 }
 
+/* Meanwhile it may have been killed. */
+static void shut_down(struct vm *vm)
+{
+        if (vm->stopping && vm->domain && !shutdown_by_agent(vm))
+                press_power_button(vm);
+}
+
 void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata)
 {
         struct error err = ERROR_INIT;
@@ -168,6 +176,7 @@ void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_f
         }
         vm->deadline = loop_add_timer(vm->daemon->loop, on_deadline, vm);
         loop_timer_arm(vm->deadline, options->timeout_ms ? options->timeout_ms : STOP_TIMEOUT_MS);
-        if (!shutdown_by_agent(vm))
-                press_power_button(vm);
+        vm->boot_refresh = vm->agent_usable ? boot_refresh_start(vm, shut_down) : NULL;
+        if (!vm->boot_refresh)
+                shut_down(vm);
 }

@@ -2,9 +2,9 @@
 /* What the machine boots with: fstab, initrd, GRUB's settings (GRUB itself is installed at the first boot, see finish.sh). */
 #include "provision/guest.h"
 
+#include "base/boot_files.h"
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -112,28 +112,6 @@ static int apply_grub(const struct plan *plan, struct error *err)
                                     : "");
 }
 
-/* The release of the newest kernel in /boot, owned. */
-static char *kernel_release(struct error *err)
-{
-        DIR *d = opendir("/boot");
-        char *newest = NULL;
-
-        for (struct dirent *e; d && (e = readdir(d));) {
-                const char *release = e->d_name + strlen("vmlinuz-");
-
-                if (!str_has_prefix(e->d_name, "vmlinuz-") || (newest && strverscmp(release, newest) <= 0))
-                        continue;
-                free(newest);
-                newest = xstrdup(release);
-        }
-        if (d)
-                closedir(d);
-        if (!newest)
-                error_set(err, ERR_INVALID,
-                          "no kernel was installed: 'base-installer/kernel/image' must name a kernel's package");
-        return newest;
-}
-
 /* Once for all: the packages were kept from making one (guest_preconfigure()). */
 static int make_initrd(const struct plan *plan, const char *release, struct error *err)
 {
@@ -169,8 +147,11 @@ int guest_apply_boot(const struct guest *guest, struct error *err)
 
         if (apply_fstab(guest, err) < 0 || apply_grub(guest->plan, err) < 0)
                 return -1;
-        release = kernel_release(err);
-        if (!release || make_initrd(guest->plan, release, err) < 0)
+        release = boot_newest("/boot", false, NULL);
+        if (!release)
+                return error_set(err, ERR_INVALID,
+                                 "no kernel was installed: 'base-installer/kernel/image' must name a kernel's package");
+        if (make_initrd(guest->plan, release, err) < 0)
                 return -1;
         if (guest->efi_uuid && dir_make("/boot/efi", 0755, err) < 0)
                 return -1;

@@ -32,8 +32,10 @@ static void test_golden(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 autofree char *path =
                         xasprintf("%s/unit/data/domain/%s-%s.xml", INITVM_TESTS, cases[i].debian, cases[i].kvm ? "kvm" : "tcg");
-                const struct domain_options options = {
-                        .folder = "/var/lib/initvm/vms/build-1", .kvm = cases[i].kvm, .unsafe_writes = cases[i].unsafe_writes};
+                const struct domain_options options = {.folder = "/var/lib/initvm/vms/build-1",
+                                                       .boot_folder = "/var/lib/initvm/vms/build-1",
+                                                       .kvm = cases[i].kvm,
+                                                       .unsafe_writes = cases[i].unsafe_writes};
                 autofree char *xml = domain_xml(&record, machine_find(cases[i].debian), &options);
                 struct error err = ERROR_INIT;
 
@@ -49,9 +51,13 @@ static void test_golden(void **state)
 static void test_ssh(void **state)
 {
         autofree char *path = xasprintf("%s/unit/data/domain/amd64-ssh.xml", INITVM_TESTS), *golden = NULL;
-        const struct domain_options options = {
-                .folder = "/var/lib/initvm/vms/build-1", .kvm = true, .no_port = true, .ssh_port = 2222, .net_port = 40001};
-        const struct domain_options ordinary = {.folder = "/f", .kvm = true};
+        const struct domain_options options = {.folder = "/var/lib/initvm/vms/build-1",
+                                               .boot_folder = "/var/lib/initvm/vms/build-1",
+                                               .kvm = true,
+                                               .no_port = true,
+                                               .ssh_port = 2222,
+                                               .net_port = 40001};
+        const struct domain_options ordinary = {.folder = "/f", .boot_folder = "/f", .kvm = true};
         autofree char *xml = domain_xml(&record, machine_find("amd64"), &options);
         autofree char *without = domain_xml(&record, machine_find("amd64"), &ordinary);
         (void)state;
@@ -73,11 +79,12 @@ static void test_ssh(void **state)
 static void test_escaping(void **state)
 {
         struct vm_record odd = record;
-        const struct domain_options options = {.folder = "/srv/R&D/it's \"<here>\"", .kvm = true};
+        const struct domain_options options = {
+                .folder = "/srv/R&D/it's \"<here>\"", .boot_folder = "/srv/R&D/it's \"<here>\"/boot-1", .kvm = true};
         static const char escaped[] = "/srv/R&amp;D/it&apos;s &quot;&lt;here&gt;&quot;";
         static const char *const formats[] = {
-                "<kernel>%s/kernel</kernel>",
-                "<initrd>%s/initrd</initrd>",
+                "<kernel>%s/boot-1/kernel</kernel>",
+                "<initrd>%s/boot-1/initrd</initrd>",
                 "<source file='%s/buildenv.img'/>",
                 "<log file='%s/console.log' append='on'/>",
         };
@@ -104,7 +111,8 @@ static void test_escaping(void **state)
 static void test_mac(void **state)
 {
         struct vm_record other = record;
-        const struct domain_options options = {.folder = "/f", .kvm = true}, tcg = {.folder = "/f"};
+        const struct domain_options options = {.folder = "/f", .boot_folder = "/f", .kvm = true},
+                                    tcg = {.folder = "/f", .boot_folder = "/f"};
         autofree char *first = domain_xml(&record, machine_find("amd64"), &options);
         autofree char *again = domain_xml(&record, machine_find("amd64"), &tcg);
         (void)state;

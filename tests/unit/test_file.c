@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/file.h"
 
+#include "base/boot_files.h"
+
 #include "base/util.h"
 #include "scratch.h"
 
@@ -228,6 +230,22 @@ static void test_lock(void **state)
         assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+/* As GRUB orders them: 10 is newer than 9. */
+static void test_newest_kernel(void **state)
+{
+        struct error err = ERROR_INIT;
+        static const char *const files[] = {"vmlinuz-6.1.9-1-amd64", "vmlinuz-6.1.10-1-amd64", "initrd.img-6.1.9-1-amd64",
+                                            "config-6.2.0"};
+
+        assert_null(boot_newest(*state, false, &err));
+        assert_int_equal(err.code, ERR_NOT_FOUND);
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+                free(scratch_file(state, files[i], "", 0, 0600));
+        autofree char *any = boot_newest(*state, false, &err), *whole = boot_newest(*state, true, &err);
+        assert_string_equal(any, "6.1.10-1-amd64");
+        assert_string_equal(whole, "6.1.9-1-amd64");
+}
+
 static void test_nonblock(void **state)
 {
         int fds[2];
@@ -256,6 +274,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_tree_remove, scratch_setup, scratch_teardown),
                 cmocka_unit_test_setup_teardown(test_tree_size, scratch_setup, scratch_teardown),
                 cmocka_unit_test_setup_teardown(test_lock, scratch_setup, scratch_teardown),
+                cmocka_unit_test_setup_teardown(test_newest_kernel, scratch_setup, scratch_teardown),
                 cmocka_unit_test(test_nonblock),
         };
 

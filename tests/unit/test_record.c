@@ -40,6 +40,8 @@ static void test_round_trip(void **state)
                         .cpus = 3,
                         .size = UINT64_C(1) << 62,
                         .created = 1700000000,
+                        .boot_folder = (char *)"boot-1",
+                        .boot_id = (char *)"6.12.1-amd64 1@2 3@4",
                         .reason = (char *)"crashed:\nlast words",
                         .started = 1700000001,
                 },
@@ -74,6 +76,8 @@ static void test_round_trip(void **state)
                 assert_same(n.hostname, r->hostname);
                 assert_same(n.command_line, r->command_line);
                 assert_same(n.acceleration, r->acceleration);
+                assert_same(n.boot_folder, r->boot_folder);
+                assert_same(n.boot_id, r->boot_id);
                 assert_same(n.reason, r->reason);
                 assert_same(n.channel, r->channel);
                 assert_true(n.ssh_forward == r->ssh_forward && n.ssh_port == r->ssh_port);

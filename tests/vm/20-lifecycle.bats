@@ -100,6 +100,32 @@ setup_file() { need_base; }
 	initvm start -n base
 }
 
+@test "a kernel or an initrd that is new in the guest is what the next start boots" {
+	local folder old new
+	folder=$(dirname "$(vm_get base consoleLog)")
+	# As after an upgrade: a newer release, and an initrd with something more behind it (which begins at a multiple of four bytes).
+	guest sh -c 'cd /boot; for f in vmlinuz initrd.img; do cp "$(ls -v $f-* | tail -n 1)" $f-99.9-new; done
+		truncate -s %4 initrd.img-99.9-new; echo /boot/grub | cpio -o -H newc >>initrd.img-99.9-new'
+	new=$(guest sha256sum /boot/initrd.img-99.9-new | cut -d ' ' -f 1)
+	run initvm stop -n base
+	expect 0
+	old=$(echo "$folder"/boot-*)
+	[ "$(sha256sum "$old/initrd" | cut -d ' ' -f 1)" = "$new" ]
+	run initvm start -n base
+	expect 0
+	[[ $(tr '\0' ' ' <"/proc/$(vm_get base pid)/cmdline") == *"-initrd $old/initrd "* ]]
+	# Nothing is fetched again, and nothing is left when it goes back to the old ones.
+	initvm stop -n base
+	[ "$(echo "$folder"/boot-*)" = "$old" ]
+	initvm start -n base
+	guest rm /boot/vmlinuz-99.9-new /boot/initrd.img-99.9-new
+	initvm stop -n base
+	[ "$(echo "$folder"/boot-*)" != "$old" ]
+	[ "$(ls -d "$folder"/boot-* | wc -l)" -eq 1 ]
+	initvm start -n base
+	guest true
+}
+
 @test "Ctrl-C during start ends the command, and the VM is either up or down, not stuck" {
 	initvm stop --force -n base
 	TERMINAL_DEADLINE=120 run "$TREE/tests/lib/terminal.py" 'expect:boot|start' signal:INT eof -- initvm start -n base
