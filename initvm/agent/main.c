@@ -14,6 +14,9 @@
 #include "base/util.h"
 #include "chroot/command.h"
 #include "chroot/init.h"
+#include "job/command.h"
+#include "job/end.h"
+#include "job/keeper.h"
 #include "wire/agent_version.h"
 
 #include <errno.h>
@@ -38,6 +41,7 @@ static void usage(FILE *f)
                    "       initvm-agent --run SIZE NAME\n"
                    "       initvm-agent --binfmt [--list | --test | --show] [ARCHITECTURE...]\n"
                    "       initvm-agent --chroot COMMAND [OPTION...] [OPERAND...]\n"
+                   "       initvm-agent --job COMMAND [ID TOKEN] [OPTION...] [OPERAND...]\n"
                    "\n"
                    "Runs commands in the guest for the host.\n"
                    "\n"
@@ -48,6 +52,7 @@ static void usage(FILE *f)
                    "  --run        keep a program from standard input in a file, until the input ends\n"
                    "  --binfmt     see to it that programs of other architectures can be executed\n"
                    "  --chroot     keep chroots: see initvm-agent(8)\n"
+                   "  --job        keep build jobs: see initvm-agent(8)\n"
                    "  --version    print the version\n"
                    "  --help       print this\n");
 }
@@ -171,6 +176,12 @@ int main(int argc, char **argv)
                 return binfmt_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--chroot"))
                 return chroot_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--job"))
+                return job_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--job-main"))
+                return keeper_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--job-end"))
+                return end_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--chroot-init"))
                 return init_main(argc - 1, argv + 1);
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
