@@ -37,7 +37,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- what is built from what ---------------------------------------------------------------------------------------
 
-FOLDERS := base wire io archive chroot binfmt provision daemon cli agent ssh
+FOLDERS := base wire io archive chroot job binfmt provision daemon cli agent ssh
 ALL_SOURCES := $(foreach d,$(FOLDERS),$(sort $(wildcard initvm/$d/*.c)))
 MAIN_SOURCES := $(if $(ALL_SOURCES),$(shell grep -lE "^int main\>" $(ALL_SOURCES)))
 main_of = $(filter initvm/$1/%,$(MAIN_SOURCES))
@@ -53,7 +53,7 @@ PROGRAM_ssh := initvm-ssh
 ARCHIVES_cli := cli archive binfmt io wire base
 ARCHIVES_daemon := daemon provision io wire base
 ARCHIVES_provision := provision io wire base
-ARCHIVES_agent := agent chroot archive binfmt io wire base
+ARCHIVES_agent := agent job chroot archive binfmt io wire base
 ARCHIVES_ssh := ssh io wire base
 PKGS_cli := json-c libmd
 PKGS_daemon := libvirt libvirt-qemu json-c
@@ -176,7 +176,7 @@ ASAN_PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(ASAN)/bin/$(PROGRAM_$p))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 
-TEST_ARCHIVES := $(foreach d,cli daemon provision agent chroot archive binfmt io wire base,$(ASAN)/lib/lib$d.a)
+TEST_ARCHIVES := $(foreach d,cli daemon provision agent job chroot archive binfmt io wire base,$(ASAN)/lib/lib$d.a)
 TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu json-c libarchive libmd cmocka) -pthread
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(ASAN)/tests/%,$(UNIT_SOURCES))
@@ -196,7 +196,7 @@ $(ASAN)/tests/fuzz_%: $(ASAN)/obj/tests/fuzz/fuzz_%.o $(ASAN)/obj/tests/lib/fuzz
 	$(say) LINK '$@'
 	$(Q)$(CC) $(ASAN_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
-$(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent provision chroot archive binfmt io wire base,$(FUZZ)/lib/lib$d.a)
+$(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent provision job chroot archive binfmt io wire base,$(FUZZ)/lib/lib$d.a)
 	@mkdir -p $(@D)
 	$(say) LINK '$@'
 	$(Q)$(CLANG) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
@@ -235,7 +235,7 @@ check-e2e: $(ASAN_PROGRAMS) ## only the end-to-end tests
 check-vm: all ## the suite on a real guest; TESTS='tests/vm/30-exec.bats' runs a part of it
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-vm $(or $(TESTS),tests/vm)
 
-check-foreign: all ## Debian for another architecture, made in a guest; INITVM_TEST_CACHE=/some/folder keeps it
+check-foreign: all ## Debian made in a guest, for another architecture and to build packages; INITVM_TEST_CACHE=/some/folder keeps it
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-foreign tests/foreign
 
 lint: ## formatting, layers, static analysis, shell scripts, man pages

@@ -15,6 +15,9 @@
 #include "base/util.h"
 #include "chroot/command.h"
 #include "chroot/init.h"
+#include "job/command.h"
+#include "job/end.h"
+#include "job/keeper.h"
 #include "wire/agent_version.h"
 
 #include <errno.h>
@@ -40,6 +43,7 @@ static void usage(FILE *f)
                    "       initvm-agent --binfmt [--list | --test | --show] [ARCHITECTURE...]\n"
                    "       initvm-agent --boot\n"
                    "       initvm-agent --chroot COMMAND [OPTION...] [OPERAND...]\n"
+                   "       initvm-agent --job COMMAND [ID TOKEN] [OPTION...] [OPERAND...]\n"
                    "\n"
                    "Runs commands in the guest for the host.\n"
                    "\n"
@@ -51,6 +55,7 @@ static void usage(FILE *f)
                    "  --binfmt     see to it that programs of other architectures can be executed\n"
                    "  --boot       tell the kernel and the initrd to be booted with\n"
                    "  --chroot     keep chroots: see initvm-agent(8)\n"
+                   "  --job        keep build jobs: see initvm-agent(8)\n"
                    "  --version    print the version\n"
                    "  --help       print this\n");
 }
@@ -176,6 +181,12 @@ int main(int argc, char **argv)
                 return boot_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--chroot"))
                 return chroot_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--job"))
+                return job_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--job-main"))
+                return keeper_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--job-end"))
+                return end_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--chroot-init"))
                 return init_main(argc - 1, argv + 1);
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)

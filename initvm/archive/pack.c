@@ -266,6 +266,59 @@ static int pack_source(struct packer *p, const char *path, struct error *err)
         return pack_entry(p, AT_FDCWD, *path ? path : ".", DT_UNKNOWN, 0, err);
 }
 
+int pack_order(const char *a, const char *b)
+{
+        while (*a && *a == *b) {
+                a++;
+                b++;
+        }
+        if (*a == '/' || *b == '/')
+                return *a == *b ? 0 : *a == '/' ? (*b ? -1 : 1) : (*a ? 1 : -1);
+        return (unsigned char)*a - (unsigned char)*b;
+}
+
+/* A folder on the way to what is packed: its header alone, unless the path before has led through it. Returns its fd. */
+static int pack_way(struct packer *p, int dir, const char *name, const char *before, struct error *err)
+{
+        autoclose int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        size_t n;
+        struct stat st;
+
+        lengthen(p, name);
+        n = buf_size(&p->name);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return error_errno(err, errno, "cannot copy '%s'", p->path);
+        if (before && strncmp(before, (char *)buf_head(&p->name), n) == 0 && before[n] == '/')
+                return take_fd(&fd);
+        new_entry(p, &st);
+        return tar_write_header(&p->tar, err) < 0 ? -1 : take_fd(&fd);
+}
+
+static int pack_below(struct packer *p, const char *path, const char *before, struct error *err)
+{
+        autostrv char **components = strv_split(path, "/");
+        autoclose int dir = open(p->options->below, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        char **at = components;
+
+        if (dir < 0)
+                return error_errno(err, errno, "cannot open the folder '%s'", p->options->below);
+        shorten(p, 0);
+        p->path = path;
+        for (; at[0] && at[1]; at++) {
+                int next = pack_way(p, dir, *at, before, err);
+
+                if (next < 0)
+                        return -1;
+                close(dir);
+                dir = next;
+        }
+        if (!*at)
+                return error_set(err, ERR_INVALID, "cannot copy '%s': it is not a path in a folder", path);
+        lengthen(p, *at);
+        p->path_skip = buf_size(&p->name);
+        return pack_entry(p, dir, *at, DT_UNKNOWN, O_NOFOLLOW, err);
+}
+
 /* ---- how much it will be */
 
 static uint64_t size_of(int dir, const char *name, int flags, unsigned depth)
@@ -319,12 +372,13 @@ int pack(const struct pack_options *options, struct error *err)
         struct packer p = {.options = options};
         int r = 0;
 
-        if (look_first(options, err) < 0)
+        if (!options->below && look_first(options, err) < 0)
                 return -1;
         p.block = xcalloc(1, BLOCK);
         tar_writer_init(&p.tar, options->fd);
         for (char *const *path = options->paths; *path && r == 0; path++)
-                r = pack_source(&p, *path, err);
+                r = options->below ? pack_below(&p, *path, path > options->paths ? path[-1] : NULL, err)
+                                   : pack_source(&p, *path, err);
         if (r == 0)
                 r = tar_write_end(&p.tar, err);
         tar_writer_done(&p.tar);

@@ -15,7 +15,10 @@ struct pack_options {
         int fd;             /* of the stream */
         int reports;        /* fd for report.h */
         char *const *paths; /* symbolic links that are named here are followed; each goes in under its name_of_source() */
-        bool total;         /* walk through everything first, and report the size */
+        const char *below; /* NULL; else a folder that the paths are relative to: no symbolic link is followed then, and each goes
+                            * in under its whole path, behind the folders on the way. They must be in pack_order(), none of them
+                            * in another one, without '.' and '..' */
+        bool total;        /* walk through everything first, and report the size */
 };
 
 /* Folders nested deeper are left out: each is an open fd on the way. */
@@ -23,6 +26,9 @@ struct pack_options {
 
 /* A path that is not there: ERR_NOT_FOUND, before anything is written. Nobody reads any more: ERR_DISCONNECTED. */
 int pack(const struct pack_options *options, struct error *err);
+
+/* As strcmp(3), but a folder stands right before everything that is in it. */
+int pack_order(const char *a, const char *b);
 
 /* What is read from an fd up to its end, as files of that content in pieces: for unpack_content(). */
 int pack_content(int from, int fd, struct error *err);

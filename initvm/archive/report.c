@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A line goes out in one piece. Who does not listen any more is not told. */
-static void send(int fd, struct json_object *owned)
+void report_object(int fd, struct json_object *owned)
 {
         autofree char *line = xasprintf("%s\n", json_line(owned));
 
@@ -21,7 +21,7 @@ void report_total(int fd, uint64_t bytes)
         struct json_object *o = json_new();
 
         json_add_u64(o, "total", bytes);
-        send(fd, o);
+        report_object(fd, o);
 }
 
 void report_warning(int fd, const char *fmt, ...)
@@ -34,7 +34,7 @@ void report_warning(int fd, const char *fmt, ...)
         text = xvasprintf(fmt, ap);
         va_end(ap);
         json_add_string(o, "warning", text);
-        send(fd, o);
+        report_object(fd, o);
 }
 
 void report_path(int fd, const char *path)
@@ -42,7 +42,7 @@ void report_path(int fd, const char *path)
         struct json_object *o = json_new();
 
         json_add_string(o, "path", path);
-        send(fd, o);
+        report_object(fd, o);
 }
 
 void report_progress(int fd, const char *stage, const char *text)
@@ -53,12 +53,12 @@ void report_progress(int fd, const char *stage, const char *text)
         json_add_string(event, "state", "begin");
         json_add_string(event, "text", text);
         json_add(o, "progress", event);
-        send(fd, o);
+        report_object(fd, o);
 }
 
 void report_error(int fd, const struct error *err)
 {
-        send(fd, varlink_error_new(err));
+        report_object(fd, varlink_error_new(err));
 }
 
 static void take_line(struct report_reader *r)

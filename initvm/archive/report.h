@@ -21,6 +21,8 @@ void report_warning(int fd, const char *fmt, ...) __attribute__((format(printf, 
 void report_path(int fd, const char *path);
 void report_progress(int fd, const char *stage, const char *text);
 void report_error(int fd, const struct error *err);
+/* A report of another kind, which is the caller's. */
+void report_object(int fd, struct json_object *owned);
 
 /* A line takes a message with each byte escaped; a longer one is dropped. */
 #define REPORT_LINE_MAX (8u * ERROR_MESSAGE_MAX)

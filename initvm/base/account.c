@@ -38,9 +38,16 @@ static void add_group(struct account *a, gid_t gid)
         a->groups[a->n_groups++] = gid;
 }
 
-static void find_groups(struct account *a)
+static FILE *open_below(const char *root, const char *path)
 {
-        autofclose FILE *f = fopen("/etc/group", "re");
+        autofree char *full = xasprintf("%s%s", root, path);
+
+        return fopen(full, "re");
+}
+
+static void find_groups(struct account *a, const char *root)
+{
+        autofclose FILE *f = open_below(root, "/etc/group");
         struct group *group;
 
         add_group(a, a->gid);
@@ -51,7 +58,12 @@ static void find_groups(struct account *a)
 
 int account_find(const char *name, struct account *ret, struct error *err)
 {
-        autofclose FILE *f = fopen("/etc/passwd", "re");
+        return account_find_below("", name, ret, err);
+}
+
+int account_find_below(const char *root, const char *name, struct account *ret, struct error *err)
+{
+        autofclose FILE *f = open_below(root, "/etc/passwd");
         struct passwd *entry = NULL;
 
         if (!f && name)
@@ -70,7 +82,7 @@ int account_find(const char *name, struct account *ret, struct error *err)
                                         .gid = getegid(),
                                         .home = xstrdup("/"),
                                         .shell = xstrdup("/bin/sh")};
-        find_groups(ret);
+        find_groups(ret, root);
         return 0;
 }
 

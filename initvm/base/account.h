@@ -22,6 +22,8 @@ struct account {
 
 /* NULL: the user we are, also when there is no entry. Somebody unknown: ERR_INVALID. */
 int account_find(const char *name, struct account *ret, struct error *err);
+/* The same of the system in the folder `root`; "" is our own. */
+int account_find_below(const char *root, const char *name, struct account *ret, struct error *err);
 void account_done(struct account *account);
 
 /* The environment of a command: what a login would set (HOME, USER, LOGNAME, SHELL, PATH, the locale of /etc/default/locale), and

@@ -15,6 +15,8 @@
 /* Fds are first moved above this number, so that placing one cannot overwrite another that is still needed. */
 #define FD_PARKING 100
 
+#define STATUS_SIGNAL 128
+
 /* What the child tells through the close-on-exec pipe when it could not exec. */
 struct failure {
         int errnum;
@@ -138,6 +140,11 @@ int process_spawn(char *const *argv, const struct process_options *options, pid_
         }
         *ret_pid = pid;
         return 0;
+}
+
+int process_exit_status(int wait_status)
+{
+        return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : STATUS_SIGNAL + WTERMSIG(wait_status);
 }
 
 const char *process_status_text(int wait_status)

@@ -27,5 +27,8 @@ struct process_options {
  * pipe), with the reason. The child has all signals unblocked and at their defaults. */
 int process_spawn(char *const *argv, const struct process_options *options, pid_t *ret_pid, struct error *err);
 
+/* The exit status as a shell has it: 128+N for what signal N ended. */
+int process_exit_status(int wait_status);
+
 /* "exit status 3", "killed by signal 9 (Killed)": for messages. Static per thread. */
 const char *process_status_text(int wait_status);

@@ -13,7 +13,7 @@ int chroot_clone(struct chroot_command *c, struct error *err)
         const char *name = c->operands[0], *as = c->operands[1];
         autofree char *root = xasprintf("%s/%s/root", c->store->chroots, name), *origin = xasprintf("clone of %s", name);
         autonew struct new_chroot n = NEW_CHROOT_INIT;
-        autoclose int use = chroot_use(c->store, name, err);
+        autoclose int use = store_use_shared(c->store, name, err);
         struct json_object *record;
 
         if (use < 0 || chroot_check_new(c->store, as, err) < 0 || store_new(c->store, &n, err) < 0 ||
@@ -66,7 +66,7 @@ int chroot_export(struct chroot_command *c, struct error *err)
 {
         const char *name = c->operands[0];
         autofree char *root = xasprintf("%s/%s/root", c->store->chroots, name);
-        autoclose int use = chroot_use(c->store, name, err);
+        autoclose int use = store_use_shared(c->store, name, err);
 
         if (use < 0)
                 return -1;

@@ -21,16 +21,6 @@
 
 /* ---- what several commands need */
 
-int chroot_use(const struct store *s, const char *name, struct error *err)
-{
-        autoclose int lock = -1;
-
-        if (chroot_name_check(name, err) < 0)
-                return -1;
-        lock = store_lock(s, err);
-        return lock < 0 ? -1 : store_use(s, name, false, err);
-}
-
 int chroot_check_new(const struct store *s, const char *name, struct error *err)
 {
         return chroot_name_check(name, err) < 0 ? -1 : store_check_free(s, name, err);

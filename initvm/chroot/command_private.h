@@ -38,6 +38,3 @@ int chroot_finish(const struct store *s, struct new_chroot *n, const char *name,
 
 /* A record with what can be seen in a tree: architecture, suite. */
 struct json_object *chroot_look_at(const char *root);
-
-/* Locks it for a use, under the lock of all names. Returns the fd. */
-int chroot_use(const struct store *s, const char *name, struct error *err);

@@ -49,6 +49,8 @@ static char **nspawn_argv(const struct enter *e)
              *o; o++)
                 strv_add(&v, *o);
         strv_add(&v, e->terminal ? "--console=interactive" : "--console=pipe");
+        if (e->no_network)
+                strv_add(&v, "--private-network");
         strv_addf(&v, "--machine=%s", e->overlay->id);
         strv_addf(&v, "--hostname=%.64s", host);
         strv_addf(&v, "--directory=%s", e->overlay->root);
@@ -126,7 +128,7 @@ static int wait_for(pid_t first, const sigset_t *signals, int *ret_signo)
 }
 
 /* What became of it: the report of the first process inside; without one systemd-nspawn failed, or was killed. */
-static int outcome(int fd, int wait_status, int signo, int *ret_status, struct error *err)
+static int outcome(int fd, int wait_status, int signo, int *ret_wait_status, struct error *err)
 {
         struct init_report report = {.code = ERR_NONE};
         ssize_t n = read(fd, &report, sizeof(report));
@@ -135,9 +137,9 @@ static int outcome(int fd, int wait_status, int signo, int *ret_status, struct e
         if (n == (ssize_t)sizeof(report) && report.code != ERR_NONE)
                 return error_set(err, report.code, "%s", report.message);
         if (n == (ssize_t)sizeof(report))
-                *ret_status = report.status;
+                *ret_wait_status = report.wait_status;
         else if (signo)
-                *ret_status = STATUS_SIGNAL + signo;
+                *ret_wait_status = W_EXITCODE(0, signo);
         else if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == CONFINED_NOT_EXECUTED)
                 return error_set(err, ERR_UNSUPPORTED,
                                  "the chroot could not be entered; is systemd-nspawn in the VM? It is in the package "
@@ -154,7 +156,7 @@ static int outcome(int fd, int wait_status, int signo, int *ret_status, struct e
         return 0;
 }
 
-int enter_run(const struct enter *e, int *ret_status, struct error *err)
+int enter_run(const struct enter *e, int *ret_wait_status, struct error *err)
 {
         autoclose int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
         autostrv char **argv = nspawn_argv(e);
@@ -187,5 +189,5 @@ int enter_run(const struct enter *e, int *ret_status, struct error *err)
         }
         status = wait_for(first, &signals, &signo);
         sigprocmask(SIG_SETMASK, &saved, NULL);
-        return outcome(report_read, status, signo, ret_status, err);
+        return outcome(report_read, status, signo, ret_wait_status, err);
 }

@@ -13,12 +13,14 @@ struct enter {
         const char *cwd;          /* NULL: the user's home */
         char *const *environment; /* "K=V"; NULL: none */
         char *const *binds;       /* "/SOURCE[:/PLACE]" of the VM; NULL: none */
+        bool no_network;          /* it sees a loopback of its own, and no other */
         bool terminal;            /* our standard input is one, and becomes the command's */
 };
 
 /* How long a command has when we are hung up on, before it is killed: less than the agent gives us. */
 #define ENTER_HANGUP_S 2
 
-/* *ret_status: its exit status, or 128+N when signal N ended it or us. Signals that we get are passed on to it. When it returns,
- * nothing of it runs any more. ERR_NO_COMMAND, ERR_NOT_EXECUTABLE, ERR_INVALID (user, cwd) when it could not be executed. */
-int enter_run(const struct enter *e, int *ret_status, struct error *err);
+/* *ret_wait_status: how it ended, as of waitpid(2); where it had not begun when a signal came to us, as if that had ended it.
+ * Signals that we get are passed on to it. When this returns, nothing of it runs any more. ERR_NO_COMMAND, ERR_NOT_EXECUTABLE,
+ * ERR_INVALID (user, cwd) when it could not be executed. */
+int enter_run(const struct enter *e, int *ret_wait_status, struct error *err);

@@ -2,6 +2,7 @@
 #include "chroot/init.h"
 
 #include "base/account.h"
+#include "base/process.h"
 #include "base/spawn.h"
 #include "base/util.h"
 
@@ -15,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define STATUS_SIGNAL 128
-
 /* What is passed on to the command. */
 static const int passed[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
@@ -28,9 +27,9 @@ struct init {
         struct account account;
 };
 
-static void report(enum error_code code, int status, const char *message)
+static void report(enum error_code code, int wait_status, const char *message)
 {
-        struct init_report r = {.code = code, .status = status};
+        struct init_report r = {.code = code, .wait_status = wait_status};
 
         snprintf(r.message, sizeof(r.message), "%s", message);
         if (write(INIT_REPORT_FD, &r, sizeof(r)) < 0)
@@ -110,7 +109,7 @@ static int start(struct init *in, pid_t *ret_pid, struct error *err)
         return n == (ssize_t)sizeof(failure) ? spawn_failure_error(&failure, &plan, err) : 0;
 }
 
-/* Until the command has ended; returns its status. */
+/* Until the command has ended; returns its wait status. */
 static int watch(pid_t command, const sigset_t *signals)
 {
         for (;;) {
@@ -121,7 +120,7 @@ static int watch(pid_t command, const sigset_t *signals)
                         kill(command, signo);
                 while ((ended = waitpid(-1, &status, WNOHANG)) > 0)
                         if (ended == command)
-                                return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_SIGNAL + WTERMSIG(status);
+                                return status;
         }
 }
 
@@ -146,8 +145,10 @@ int init_main(int argc, char **argv)
                 report(err.code, 0, err.message);
                 status = error_exec_status(err.code);
         } else {
-                status = watch(command, &signals);
-                report(ERR_NONE, status, "");
+                int wait_status = watch(command, &signals);
+
+                report(ERR_NONE, wait_status, "");
+                status = process_exit_status(wait_status);
         }
         account_done(&in.account);
         strv_free(in.environment);

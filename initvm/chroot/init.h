@@ -20,7 +20,7 @@
 
 struct init_report {
         enum error_code code;           /* ERR_NONE: the command ran */
-        int status;                     /* its own, or 128+N when signal N ended it */
+        int wait_status;                /* how it ended, as of waitpid(2) */
         char message[INIT_MESSAGE_MAX]; /* of an error */
 };
 

@@ -88,6 +88,16 @@ int store_use(const struct store *s, const char *name, bool exclusive, struct er
         return take_fd(&fd);
 }
 
+int store_use_shared(const struct store *s, const char *name, struct error *err)
+{
+        autoclose int lock = -1;
+
+        if (chroot_name_check(name, err) < 0)
+                return -1;
+        lock = store_lock(s, err);
+        return lock < 0 ? -1 : store_use(s, name, false, err);
+}
+
 int store_use_alone(const struct store *s, const char *name, int fd, struct error *err)
 {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)

@@ -45,6 +45,9 @@ int store_lock(const struct store *s, struct error *err);
  * ERR_STATE, with who that is. */
 int store_use(const struct store *s, const char *name, bool exclusive, struct error *err);
 
+/* The same by a name that may be anything, shared, for whoever does not hold store_lock(). */
+int store_use_shared(const struct store *s, const char *name, struct error *err);
+
 /* From a shared lock of ours to the exclusive one, or ERR_STATE and still shared. Under store_lock(). */
 int store_use_alone(const struct store *s, const char *name, int fd, struct error *err);
 

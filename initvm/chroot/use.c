@@ -6,6 +6,7 @@
  * which nobody else may be using that.
  */
 #include "base/file.h"
+#include "base/process.h"
 #include "chroot/command_private.h"
 #include "chroot/enter.h"
 #include "chroot/farm.h"
@@ -70,7 +71,7 @@ static int begin(struct use *u, struct chroot_command *c, const char *what, stru
         *u = (struct use){.c = c, .name = c->operands[0], .fd = -1, .overlay = OVERLAY_INIT};
         if (check_binds(c->binds, err) < 0)
                 return -1;
-        u->fd = chroot_use(c->store, u->name, err);
+        u->fd = store_use_shared(c->store, u->name, err);
         return u->fd < 0 ? -1 : overlay_new(c->store, u->name, command, &u->overlay, err);
 }
 
@@ -91,11 +92,15 @@ static int enter(struct use *u, struct error *err)
                           .cwd = c->cwd,
                           .binds = c->binds,
                           .terminal = c->terminal};
+        int wait_status;
 
         if (c->terminal && term)
                 strv_addf(&u->c->environment, "TERM=%s", term);
         e.environment = c->environment;
-        return enter_run(&e, &u->c->status, err);
+        if (enter_run(&e, &wait_status, err) < 0)
+                return -1;
+        u->c->status = process_exit_status(wait_status);
+        return 0;
 }
 
 /* ---- saving */

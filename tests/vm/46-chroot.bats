@@ -39,38 +39,6 @@ ended() {
 	[ "$status" -eq "$1" ]
 }
 
-# A root filesystem of one static program, with root and two ordinary users.
-make_tiny() {
-	local architecture command
-	architecture=$(initvm status -n base --json | json vm.architecture)
-	fetch_packages "$BATS_FILE_TMPDIR/packages" "busybox-static:${architecture:-$(dpkg --print-architecture)}"
-	mkdir -p "$1/bin" "$1/etc" "$1/root" "$1/home/eve"
-	cp "$BATS_FILE_TMPDIR/packages/bin/busybox" "$1/bin/busybox"
-	for command in sh cat echo id ls touch rm mkdir sleep true false hostname kill stty tty test uname pwd env wc; do
-		ln -s busybox "$1/bin/$command"
-	done
-	printf '%s\n' root:x:0:0::/root:/bin/sh eve:x:1000:1000::/home/eve:/bin/sh >"$1/etc/passwd"
-	printf '%s\n' root:x:0: eve:x:1000: staff:x:50:eve >"$1/etc/group"
-	chown 1000:1000 "$1/home/eve"
-	echo old >"$1/etc/state"
-}
-
-# What must be as before: mounts, overlays, folders of all kinds, processes.
-remains() {
-	guest sh -c '
-		echo "mounts $(grep -c -e /initvm/ -e mmdebstrap /proc/self/mountinfo)"
-		echo "overlays $(ls -A /var/lib/initvm/overlays) chroots $(ls -A /var/lib/initvm/chroots)"
-		echo "runtime $(ls -A /run/initvm/chroots) nspawn $(ls -A /run/systemd/nspawn/propagate /run/systemd/nspawn/unix-export 2>/dev/null)"
-		echo "temporary $(ls -A /tmp /var/tmp | grep -e mmdebstrap -e initvm)"
-		echo "processes $(ps -e -o comm= | grep -c -e nspawn -e mmdebstrap -e busybox)"' | tr '\n' ' '
-}
-
-same_remains() {
-	local now
-	now=$(remains)
-	[ "$now" = "$1" ] || { printf 'before: %s\nnow:    %s\n' "$1" "$now"; return 1; }
-}
-
 @test "run: input, output, error and exit status are the command's; the base is never changed" {
 	run --separate-stderr chroot_ run tiny -- sh -c 'cat; echo new >/etc/state; rm /etc/group; echo error >&2; exit 7' <<<input
 	expect 7 input
