@@ -139,6 +139,7 @@ static int save(struct use *u, const char *as, struct error *err)
         if (farm_copy(base, u->overlay.upper, n.root, err) < 0)
                 return -1;
         json_add_string(record, "name", as);
+        json_object_object_del(record, "key"); /* it is not what was made any more */
         if (!own)
                 json_add_string(record, "origin", origin);
         json_add_u64(record, "created", (uint64_t)time(NULL));
