@@ -13,6 +13,7 @@
 #include "chroot/command_private.h"
 #include "chroot/inputs.h"
 #include "chroot/mmdebstrap.h"
+#include "chroot/runs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -166,7 +167,7 @@ static int run(const struct chroot_command *c, enum step step, struct error *err
         int r = -1;
 
         if (chroot_check_new(c->store, c->operands[0], err) == 0 && inputs_read(&m.inputs, c, err) == 0 &&
-            make_folders(&m, c->store, err) == 0)
+            (step == UNPACK || runs_check(m.inputs.architecture, err) == 0) && make_folders(&m, c->store, err) == 0)
                 r = step == MAKE ? create(&m, c, err) : step == KEY ? print_key(&m, err) : unpack(&m, c, err);
         making_done(&m);
         return r;

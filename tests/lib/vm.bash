@@ -88,6 +88,7 @@ remains() {
 		echo "overlays $(ls -A /var/lib/initvm/overlays) chroots $(ls -A /var/lib/initvm/chroots)"
 		echo "runtime $(ls -A /run/initvm/chroots) nspawn $(ls -A /run/systemd/nspawn/propagate /run/systemd/nspawn/unix-export 2>/dev/null)"
 		echo "temporary $(ls -A /tmp /var/tmp | grep -e mmdebstrap -e initvm)"
+		echo "machines $(ls -A /run/systemd/machines 2>/dev/null) cgroups $(ls -d /sys/fs/cgroup/machine.slice/* 2>/dev/null | grep -c -v -F .slice/cgroup.)"
 		echo "processes $(ps -e -o comm= | grep -c -e nspawn -e mmdebstrap -e busybox)"' | tr '\n' ' '
 }
 
