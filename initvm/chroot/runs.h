@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether the programs of a chroot run here at all.  Where they do not, its commands would only say "Exec format error", or whatever
- * a broken emulator says.
+ * Whether the programs of a chroot run here at all.  Where they do not, its commands would only say "Exec format error", or
+ * whatever a broken emulator says.
  */
 #pragma once
 
