@@ -235,7 +235,7 @@ check-e2e: $(ASAN_PROGRAMS) ## only the end-to-end tests
 check-vm: all ## the suite on a real guest; TESTS='tests/vm/30-exec.bats' runs a part of it
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-vm $(or $(TESTS),tests/vm)
 
-check-foreign: all ## Debian made in a guest, for another architecture and to build packages; INITVM_TEST_CACHE=/some/folder keeps it
+check-foreign: all ## Debian packages built as jobs in a guest; INITVM_TEST_CACHE=/some/folder keeps the Debian
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-foreign tests/foreign
 
 lint: ## formatting, layers, static analysis, shell scripts, man pages

@@ -7,9 +7,7 @@
 #pragma once
 
 #include "base/json.h"
-
-#define BINFMT_STATE_FOLDER "/run/initvm-agent"
-#define BINFMT_STATE        BINFMT_STATE_FOLDER "/binfmt.json"
+#include "binfmt/state.h"
 
 /* argv[0] is "--binfmt". Returns the exit status. */
 int binfmt_main(int argc, char **argv);

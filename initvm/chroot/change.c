@@ -62,15 +62,25 @@ int chroot_remove(struct chroot_command *c, struct error *err)
         return 0;
 }
 
+/* With a key: the chroot must still be the one that was made under it. */
+static int check_key(const struct chroot_command *c, struct error *err)
+{
+        autojson struct json_object *record = c->key ? store_record(c->store, c->operands[0], err) : NULL;
+
+        if (!c->key || streq(json_get_string(record, "key", NULL), c->key))
+                return 0;
+        return record ? error_set(err, ERR_STATE, "the chroot '%s' has been changed meanwhile", c->operands[0]) : -1;
+}
+
 int chroot_export(struct chroot_command *c, struct error *err)
 {
         const char *name = c->operands[0];
         autofree char *root = xasprintf("%s/%s/root", c->store->chroots, name);
         autoclose int use = store_use_shared(c->store, name, err);
 
-        if (use < 0)
+        if (use < 0 || check_key(c, err) < 0)
                 return -1;
-        report_progress(STDERR_FILENO, "export", name);
+        report_progress(STDERR_FILENO, c->key ? "cache" : "export", c->key ? "keeping a copy on the host" : name);
         return rootfs_pack(root, STDOUT_FILENO, err);
 }
 

@@ -41,8 +41,7 @@ int chroot_finish(const struct store *s, struct new_chroot *n, const char *name,
         return 0;
 }
 
-/* The value of a line "KEY=value" or "Key: value" in a part of a text; owned, NULL when there is none. */
-static char *value_of(const char *text, const char *key)
+char *chroot_value_of(const char *text, const char *key)
 {
         size_t n = strlen(key);
 
@@ -67,9 +66,9 @@ struct json_object *chroot_look_at(const char *root)
 {
         autofree char *release = read_inside(root, "usr/lib/os-release", OS_RELEASE_MAX);
         autofree char *status = read_inside(root, "var/lib/dpkg/status", DPKG_STATUS_MAX);
-        autofree char *suite = release ? value_of(release, "VERSION_CODENAME=") : NULL;
+        autofree char *suite = release ? chroot_value_of(release, "VERSION_CODENAME=") : NULL;
         const char *dpkg = status ? strstr(status, "Package: dpkg\n") : NULL; /* which is of the main architecture */
-        autofree char *architecture = dpkg ? value_of(dpkg, "Architecture: ") : NULL;
+        autofree char *architecture = dpkg ? chroot_value_of(dpkg, "Architecture: ") : NULL;
         struct json_object *record = json_new();
 
         json_add_string(record, "architecture", architecture);
@@ -121,6 +120,8 @@ static const struct {
         int (*run)(struct chroot_command *c, struct error *err);
 } table[] = {
         {"create", 1, 0, chroot_create},
+        {"key", 1, 0, chroot_key},
+        {"unpack", 1, WHOLE, chroot_unpack},
         {"list", 0, 0, list},
         {"show", 1, 0, show},
         {"run", 2, MORE | OWN_STATUS, chroot_run},
@@ -140,6 +141,7 @@ static const struct option options[] = {
         {"package", required_argument, NULL, 'p'},
         {"mirror", required_argument, NULL, 'm'},
         {"keyring", no_argument, NULL, 'k'},
+        {"key", required_argument, NULL, 'K'},
         {"user", required_argument, NULL, 'u'},
         {"cwd", required_argument, NULL, 'c'},
         {"env", required_argument, NULL, 'e'},
@@ -177,6 +179,9 @@ static int parse(struct chroot_command *c, int argc, char **argv, const char **r
                         break;
                 case 'k':
                         c->keyring = true;
+                        break;
+                case 'K':
+                        c->key = optarg;
                         break;
                 case 'u':
                         c->user = optarg;

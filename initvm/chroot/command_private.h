@@ -12,6 +12,7 @@ struct chroot_command {
         char *architecture, *suite, *variant;
         char **packages, **mirrors;
         bool keyring; /* standard input is one */
+        char *key;    /* what a chroot is kept under in the host's cache */
         char *user, *cwd;
         char **environment, **binds;
         bool terminal;
@@ -21,6 +22,8 @@ struct chroot_command {
 };
 
 int chroot_create(struct chroot_command *c, struct error *err);
+int chroot_key(struct chroot_command *c, struct error *err);
+int chroot_unpack(struct chroot_command *c, struct error *err);
 int chroot_import(struct chroot_command *c, struct error *err);
 int chroot_export(struct chroot_command *c, struct error *err);
 int chroot_run(struct chroot_command *c, struct error *err);
@@ -35,6 +38,9 @@ int chroot_check_new(const struct store *s, const char *name, struct error *err)
 
 /* The exclusive end of all makers: record and size, then store_commit(), and the record on standard output. `record` is taken. */
 int chroot_finish(const struct store *s, struct new_chroot *n, const char *name, struct json_object *record, struct error *err);
+
+/* The value of a line "KEY=value" or "Key: value" in a text up to its first empty line; owned, NULL when there is none. */
+char *chroot_value_of(const char *text, const char *key);
 
 /* A record with what can be seen in a tree: architecture, suite. */
 struct json_object *chroot_look_at(const char *root);

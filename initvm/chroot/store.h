@@ -84,7 +84,8 @@ bool store_has(const struct store *s, const char *name);
 /*
  * What a chroot is, chroot.json and what `initvm chroot show --json` prints:
  * {"name", "architecture", "suite", "variant", "packages": [...], "mirror", "created": seconds since 1970, "origin":
- * "mmdebstrap", "import", "clone of NAME" or "saved from NAME", "size": bytes}.  Unknown ones are left out.  NULL when it cannot
+ * "mmdebstrap", "cache", "import", "clone of NAME" or "saved from NAME", "key": of one that is as it was made (inputs.h), "size":
+ * bytes}.  Unknown ones are left out.  NULL when it cannot
  * be read.
  */
 struct json_object *store_record(const struct store *s, const char *name, struct error *err);

@@ -11,6 +11,7 @@
 #include "chroot/enter.h"
 #include "chroot/farm.h"
 #include "chroot/overlay.h"
+#include "chroot/runs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +73,9 @@ static int begin(struct use *u, struct chroot_command *c, const char *what, stru
         if (check_binds(c->binds, err) < 0)
                 return -1;
         u->fd = store_use_shared(c->store, u->name, err);
-        return u->fd < 0 ? -1 : overlay_new(c->store, u->name, command, &u->overlay, err);
+        if (u->fd < 0 || runs_check_chroot(c->store, u->name, err) < 0)
+                return -1;
+        return overlay_new(c->store, u->name, command, &u->overlay, err);
 }
 
 static void end(struct use *u)
@@ -139,6 +142,7 @@ static int save(struct use *u, const char *as, struct error *err)
         if (farm_copy(base, u->overlay.upper, n.root, err) < 0)
                 return -1;
         json_add_string(record, "name", as);
+        json_object_object_del(record, "key"); /* it is not what was made any more */
         if (!own)
                 json_add_string(record, "origin", origin);
         json_add_u64(record, "created", (uint64_t)time(NULL));

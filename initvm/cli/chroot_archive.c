@@ -16,17 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct source {
-        const char *path;
-        int fd;
-        bool folder;
-};
+#define NOTHING_WRITTEN "nothing was written"
 
-static int open_source(const char *from, struct source *ret, struct error *err)
+static int open_source(const char *from, struct chroot_source *ret, struct error *err)
 {
         struct stat st;
 
-        *ret = (struct source){.path = from, .fd = streq(from, "-") ? STDIN_FILENO : open(from, O_RDONLY | O_CLOEXEC)};
+        *ret = (struct chroot_source){.path = from, .fd = streq(from, "-") ? STDIN_FILENO : open(from, O_RDONLY | O_CLOEXEC)};
         if (ret->fd < 0 || fstat(ret->fd, &st) < 0)
                 return error_errno(err, errno, "cannot read '%s'", from);
         ret->folder = S_ISDIR(st.st_mode);
@@ -36,7 +32,7 @@ static int open_source(const char *from, struct source *ret, struct error *err)
 /* In a child. */
 static int write_source(const void *userdata, int fd, struct error *err)
 {
-        const struct source *s = userdata;
+        const struct chroot_source *s = userdata;
 
         setlocale(LC_CTYPE, "C.UTF-8");
         if (s->folder)
@@ -56,14 +52,24 @@ static int join_errors(int r, struct filter *f, struct error *err)
         return r;
 }
 
+int chroot_send(const struct invocation *inv, char **words, const struct chroot_source *source, char ***ret, struct error *err)
+{
+        struct chroot_call call = {.words = words, .output = -1, .cancelled = "nothing was left behind"};
+        struct filter f = FILTER_INIT;
+        int r = filter_start(&f, write_source, source, false, err);
+
+        if (r < 0)
+                return -1;
+        call.input = f.fd;
+        return join_errors(chroot_call(inv, &call, ret, err), &f, err);
+}
+
 int chroot_import_from(const struct invocation *inv, const char *from, const char *verb, struct error *err)
 {
         const char *architecture = arguments_text(&inv->arguments, "arch", NULL);
         const char *suite = arguments_text(&inv->arguments, "suite", NULL);
         autostrv char **words = chroot_argv("import"), **lines = NULL;
-        struct chroot_call call = {.output = -1, .cancelled = "nothing was left behind"};
-        struct filter f = FILTER_INIT;
-        struct source source;
+        struct chroot_source source;
         int r;
 
         if (architecture)
@@ -74,12 +80,7 @@ int chroot_import_from(const struct invocation *inv, const char *from, const cha
         strv_add(&words, inv->operands[0]);
         if (open_source(from, &source, err) < 0)
                 return -1;
-        r = filter_start(&f, write_source, &source, false, err);
-        if (r == 0) {
-                call.words = words;
-                call.input = f.fd;
-                r = join_errors(chroot_call(inv, &call, &lines, err), &f, err);
-        }
+        r = chroot_send(inv, words, &source, &lines, err);
         if (source.fd > STDERR_FILENO)
                 close(source.fd);
         return r != 0 ? r : chroot_tell_made(inv, lines, verb, err);
@@ -98,18 +99,15 @@ static int read_sink(const void *userdata, int fd, struct error *err)
         return compress_stream(fd, s->fd, s->method, err);
 }
 
-static int export_to_fd(const struct invocation *inv, const struct sink *sink, struct error *err)
+int chroot_receive(const struct invocation *inv, char **words, int fd, const char *method, const char *cancelled,
+                   struct error *err)
 {
-        autostrv char **words = chroot_argv("export");
-        struct chroot_call call = {.input = -1, .cancelled = "nothing was written"};
+        const struct sink sink = {.method = method, .fd = fd};
+        struct chroot_call call = {.words = words, .input = -1, .output = fd, .cancelled = cancelled};
         struct filter f = FILTER_INIT;
 
-        strv_add(&words, "--");
-        strv_add(&words, inv->operands[0]);
-        call.words = words;
-        call.output = sink->fd;
-        if (*sink->method) {
-                if (filter_start(&f, read_sink, sink, true, err) < 0)
+        if (*method) {
+                if (filter_start(&f, read_sink, &sink, true, err) < 0)
                         return -1;
                 call.output = f.fd;
         }
@@ -118,24 +116,27 @@ static int export_to_fd(const struct invocation *inv, const struct sink *sink, s
 
 int chroot_export_to(const struct invocation *inv, const char *to, struct error *err)
 {
-        struct sink sink = {.method = streq(to, "-") ? "" : compress_method(to), .fd = STDOUT_FILENO};
+        const char *method = streq(to, "-") ? "" : compress_method(to);
         autofree char *temporary = xasprintf("%s.XXXXXX", to);
+        autostrv char **words = chroot_argv("export");
         mode_t mask = umask(0);
+        autoclose int fd = -1;
         int r;
 
         umask(mask);
-        if (!sink.method)
+        strv_add(&words, "--");
+        strv_add(&words, inv->operands[0]);
+        if (!method)
                 return error_set(err, ERR_INVALID, "'%s' does not end in .tar.zst, .tar.xz, .tar.gz or .tar: choose one", to);
         if (streq(to, "-"))
-                return export_to_fd(inv, &sink, err);
-        sink.fd = mkostemp(temporary, O_CLOEXEC);
-        if (sink.fd < 0)
+                return chroot_receive(inv, words, STDOUT_FILENO, method, NOTHING_WRITTEN, err);
+        fd = mkostemp(temporary, O_CLOEXEC);
+        if (fd < 0)
                 return error_errno(err, errno, "cannot write '%s'", to);
-        r = export_to_fd(inv, &sink, err);
-        if (r == 0 && (fchmod(sink.fd, 0666 & ~mask) < 0 || close(take_fd(&sink.fd)) < 0 || rename(temporary, to) < 0))
+        r = chroot_receive(inv, words, fd, method, NOTHING_WRITTEN, err);
+        if (r == 0 && (fchmod(fd, 0666 & ~mask) < 0 || close(take_fd(&fd)) < 0 || rename(temporary, to) < 0))
                 r = error_errno(err, errno, "cannot write '%s'", to);
         if (r != 0)
                 unlink(temporary);
-        cleanup_close(&sink.fd);
         return r;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* initvm chroot create: a new Debian chroot by mmdebstrap in the VM, or from an archive or a folder. */
+#include "base/digest.h"
 #include "cli/chroot.h"
 #include "cli/chroot_archive.h"
+#include "cli/chroot_cache.h"
 #include "cli/chroot_call.h"
+#include "cli/progress.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +35,7 @@ static void add_packages(char ***words, const struct invocation *inv)
 
 static int check_from(const struct invocation *inv, struct error *err)
 {
-        static const char *const others[] = {"variant", "include", "mirror", "keyring"};
+        static const char *const others[] = {"variant", "include", "mirror", "keyring", "no-cache"};
 
         for (size_t i = 0; i < ARRAY_SIZE(others); i++)
                 if (arguments_flag(&inv->arguments, others[i]))
@@ -41,16 +44,12 @@ static int check_from(const struct invocation *inv, struct error *err)
         return 0;
 }
 
-static int run_mmdebstrap(const struct invocation *inv, struct error *err)
+/* The words of a command about the chroot that the options ask for. */
+static char **words_for(const struct invocation *inv, const char *command, bool keyring, const char *key)
 {
-        const char *keyring = arguments_text(&inv->arguments, "keyring", NULL);
-        autostrv char **words = chroot_argv("create"), **mirrors = arguments_list(&inv->arguments, "mirror"), **lines = NULL;
-        struct chroot_call call = {.output = -1, .cancelled = "nothing was left behind"};
-        autoclose int key = -1;
-        int r;
+        autostrv char **mirrors = arguments_list(&inv->arguments, "mirror");
+        char **words = chroot_argv(command);
 
-        if (keyring && (key = open(keyring, O_RDONLY | O_CLOEXEC)) < 0)
-                return error_errno(err, errno, "cannot read the keyring '%s'", keyring);
         add_option(&words, inv, "arch", "architecture");
         add_option(&words, inv, "suite", "suite");
         add_option(&words, inv, "variant", "variant");
@@ -59,12 +58,144 @@ static int run_mmdebstrap(const struct invocation *inv, struct error *err)
                 strv_addf(&words, "--mirror=%s", *m);
         if (keyring)
                 strv_add(&words, "--keyring");
+        if (key)
+                strv_addf(&words, "--key=%s", key);
         strv_add(&words, "--");
         strv_add(&words, inv->operands[0]);
-        call.words = words;
-        call.input = key;
-        r = chroot_call(inv, &call, &lines, err);
-        return r != 0 ? r : chroot_tell_made(inv, lines, "created", err);
+        return words;
+}
+
+/* What the cache knows of one that is to be made. */
+struct making {
+        const struct invocation *inv;
+        int keyring; /* -1: none */
+        struct chroot_cache cache;
+        struct json_object *reply; /* of `--chroot key`; NULL: the cache is not used */
+        const char *key;           /* in it; NULL: nobody can tell what was on the mirror */
+};
+
+static void warn(const struct making *m, const char *text)
+{
+        autojson struct json_object *event = json_new();
+        struct progress p;
+
+        json_add_string(event, "warning", text);
+        progress_init(&p, m->inv->json);
+        progress_event(&p, event, now_ms());
+        progress_flush(&p);
+        progress_done(&p);
+}
+
+/* The key of what would be made now. */
+static int ask_key(struct making *m, struct error *err)
+{
+        autostrv char **words = words_for(m->inv, "key", m->keyring >= 0, NULL), **lines = NULL;
+        const struct chroot_call call = {
+                .words = words, .input = m->keyring, .output = -1, .cancelled = "nothing was left behind"};
+        int r = chroot_call(m->inv, &call, &lines, err);
+
+        if (r != 0)
+                return r;
+        m->reply = chroot_record(lines, err);
+        m->key = json_get_string(m->reply, "key", NULL);
+        if (m->key && !digest_valid(m->key)) /* it becomes a folder */
+                return error_set(err, ERR_PROTOCOL, "the agent's key for the cache is none");
+        return m->reply ? 0 : -1;
+}
+
+/* 0 with *ret when it was there, 0 without when it was not. */
+static int take_from_cache(struct making *m, char ***ret, struct error *err)
+{
+        autostrv char **words = words_for(m->inv, "unpack", false, m->key);
+        struct chroot_source source = {.path = m->cache.folder, .fd = -1};
+        autofree char *broken = NULL;
+        int r = m->key ? chroot_cache_use(&m->cache, m->key, &source.fd, &broken, err) : 0;
+
+        if (broken)
+                warn(m, broken);
+        if (r <= 0)
+                return r;
+        r = chroot_send(m->inv, words, &source, ret, err);
+        close(source.fd);
+        return r;
+}
+
+static int make(struct making *m, char ***ret, struct error *err)
+{
+        autostrv char **words = words_for(m->inv, "create", m->keyring >= 0, NULL);
+        const struct chroot_call call = {
+                .words = words, .input = m->keyring, .output = -1, .cancelled = "nothing was left behind"};
+
+        if (m->keyring >= 0 && m->reply && lseek(m->keyring, 0, SEEK_SET) < 0)
+                return error_errno(err, errno, "cannot read the keyring again");
+        return chroot_call(m->inv, &call, ret, err);
+}
+
+/* The chroot is there, whatever comes of this. 0, or 128+N when a signal has ended it. */
+static int put_into_cache(struct making *m, char **lines)
+{
+        autojson struct json_object *record = chroot_record(lines, NULL);
+        autostrv char **words = chroot_argv("export");
+        autoentry struct new_entry entry = NEW_ENTRY_INIT;
+        struct error err = ERROR_INIT;
+        int r;
+
+        if (!m->key || !streq(json_get_string(record, "key", NULL), m->key)) /* the mirror has changed meanwhile */
+                return 0;
+        strv_addf(&words, "--key=%s", m->key);
+        strv_add(&words, "--");
+        strv_add(&words, m->inv->operands[0]);
+        r = chroot_cache_new(&m->cache, &entry, &err);
+        if (r == 0)
+                r = chroot_receive(m->inv, words, entry.fd, "zstd", "the chroot is there, and no copy of it is in the cache",
+                                   &err);
+        if (r == 0)
+                r = chroot_cache_commit(&m->cache, &entry, m->key, json_get(m->reply, "inputs"), &err);
+        if (r < 0) {
+                autofree char *text =
+                        xasprintf("the chroot is there, but no copy of it could be kept in the cache: %s", err.message);
+
+                warn(m, text);
+        }
+        return MAX(r, 0);
+}
+
+static int create(struct making *m, bool cached, struct error *err)
+{
+        autostrv char **lines = NULL;
+        int r = 0, stored = 0;
+
+        if (cached && ((r = ask_key(m, err)) != 0 || (r = take_from_cache(m, &lines, err)) != 0))
+                return r;
+        if (!lines) {
+                r = make(m, &lines, err);
+                if (r != 0)
+                        return r;
+                stored = put_into_cache(m, lines);
+        }
+        r = chroot_tell_made(m->inv, lines, "created", err);
+        return r != 0 ? r : stored;
+}
+
+static int run_mmdebstrap(const struct invocation *inv, struct error *err)
+{
+        const char *keyring = arguments_text(&inv->arguments, "keyring", NULL);
+        struct making m = {.inv = inv, .keyring = keyring ? open(keyring, O_RDONLY | O_CLOEXEC) : -1};
+        bool cached = !arguments_flag(&inv->arguments, "no-cache");
+        int r = 0;
+
+        if (keyring && m.keyring < 0)
+                return error_errno(err, errno, "cannot read the keyring '%s'", keyring);
+        if (m.keyring >= 0 && lseek(m.keyring, 0, SEEK_CUR) < 0) /* a pipe is read once */
+                cached = false;
+        if (cached)
+                r = chroot_cache_open(&m.cache, NULL, err);
+        if (r == 0)
+                r = create(&m, cached, err);
+        chroot_cache_done(&m.cache);
+        json_object_put(m.reply);
+        cleanup_close(&m.keyring);
+        return r;
 }
 
 static int run(const struct invocation *inv, struct error *err)
@@ -107,6 +238,7 @@ static const struct option_spec options[] = {
          .type = OPTION_FILE,
          .argument = "ARCHIVE|FOLDER",
          .help = "take this root filesystem of the host instead of making one"},
+        {.name = "no-cache", .type = OPTION_FLAG, .help = "make it anew, and keep no copy of it on the host"},
         OPTION_JSON_HELP,
         {0},
 };
@@ -120,12 +252,13 @@ const struct command command_chroot_create = {
         .min_operands = 1,
         .max_operands = 1,
         .options = options,
-        .description = "mmdebstrap makes it in the VM, which also emulates what is of another architecture. Without --mirror "
-                       "packages come "
-                       "from the VM's own sources for its own suite, and from the VM's mirror for others. Ctrl-C cancels and "
-                       "leaves nothing "
-                       "behind.\n"
-                       "With --json each line is a progress event, the last one {\"chroot\": ...}.",
+        .description =
+                "mmdebstrap makes it in the VM, which also emulates what is of another architecture. Without --mirror "
+                "packages come from the VM's own sources, with updates and security, also for another suite.\n"
+                "A copy of what was made is kept on the host ('initvm cache'). Who asks for the same again, in whichever VM, "
+                "gets that, as long as nothing is new on the mirror. Ctrl-C cancels and leaves nothing behind; once the chroot "
+                "is made, only its copy is not kept.\n"
+                "With --json each line is a progress event, the last one {\"chroot\": ...}.",
         .examples = "initvm chroot create box --arch armhf\n"
                     "initvm chroot create sid --suite sid --include devscripts,git\n"
                     "initvm chroot create old --from ./rootfs.tar.xz",

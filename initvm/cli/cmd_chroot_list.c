@@ -101,6 +101,7 @@ static void print_record(struct json_object *record)
         print_field("origin", json_get_string(record, "origin", NULL));
         print_field("created", created);
         print_field("size", format_size(json_get_u64(record, "size", 0)));
+        print_field("key", json_get_string(record, "key", NULL));
         print_field("folder", json_get_string(record, "folder", NULL));
 }
 

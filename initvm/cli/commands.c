@@ -4,11 +4,15 @@
 #include "cli/text.h"
 
 const struct command *const commands[] = {
-        &command_create,     &command_start, &command_stop,       &command_restart, &command_ensure,  &command_destroy,
-        &command_status,     &command_list,  &command_images,     &command_exec,    &command_shell,   &command_cp,
-        &command_attach,     &command_ssh,   &command_ssh_config, &command_proxy,   &command_forward, &command_daemon,
-        &command_chroot,     &command_ps,    &command_binfmt,     &command_run,     &command_help,    &command_version,
-        &command_completion, NULL,
+        &command_create,  &command_start,      &command_stop,
+        &command_restart, &command_ensure,     &command_destroy,
+        &command_status,  &command_list,       &command_images,
+        &command_exec,    &command_shell,      &command_cp,
+        &command_attach,  &command_ssh,        &command_ssh_config,
+        &command_proxy,   &command_forward,    &command_daemon,
+        &command_chroot,  &command_cache,      &command_ps,
+        &command_binfmt,  &command_run,        &command_help,
+        &command_version, &command_completion, NULL,
 };
 
 char *command_full_name(const struct command *c)

@@ -3,6 +3,7 @@
 
 #include "base/util.h"
 #include "chroot/enter.h"
+#include "chroot/runs.h"
 #include "job/place_here.h"
 
 #include <errno.h>
@@ -38,7 +39,8 @@ static int open_chroot(struct place *p, const char *what, struct error *err)
         if (store_open(&p->store, jobs->state, jobs->runtime, err) < 0)
                 return -1;
         p->use = store_use_shared(&p->store, p->spec->chroot, err);
-        if (p->use < 0 || overlay_new(&p->store, p->spec->chroot, what, &p->overlay, err) < 0)
+        if (p->use < 0 || runs_check_chroot(&p->store, p->spec->chroot, err) < 0 ||
+            overlay_new(&p->store, p->spec->chroot, what, &p->overlay, err) < 0)
                 return -1;
         p->work = xstrdup(PLACE_WORK);
         p->script = xstrdup(PLACE_SCRIPT);

@@ -5,7 +5,7 @@
 
 load ../lib/common
 
-commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward chroot ps daemon help version
+commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward chroot cache ps daemon help version
 	completion)
 chroot_commands=(create list show shell run clone rename remove export import)
 
@@ -56,6 +56,10 @@ teardown() {
 		run initvm help chroot "$command"
 		expect 0 "$by_option"
 	done
+	for command in list prune; do
+		run initvm help cache "$command"
+		expect 0 "usage: initvm cache $command"
+	done
 	run initvm chroot
 	expect 2 "something is missing behind 'chroot'"
 	run initvm chroot shel
@@ -79,6 +83,8 @@ teardown() {
 	expect 125 "'a/b'"
 	run initvm chroot create box --variant huge
 	expect 2 'huge'
+	run initvm chroot create box --from x --no-cache
+	expect 2 '--no-cache says how a chroot is made'
 	run initvm chroot create box --from x --include git
 	expect 2 '--include'
 	run initvm chroot export box box.zip
@@ -175,6 +181,7 @@ teardown() {
 	for command in "${chroot_commands[@]}"; do
 		grep -qF "chroot\\ $command)" "$BATS_TEST_TMPDIR/bash"
 	done
+	grep -qF 'cache\ prune)' "$BATS_TEST_TMPDIR/bash"
 	run initvm completion klingon
 	expect 2 'klingon'
 }
@@ -223,6 +230,12 @@ teardown() {
 		grep -qF -- "chroot $command" <<<"$text"
 		for option in $(initvm chroot "$command" --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
 			grep -qF -- "$option" <<<"$text" || { echo "chroot $command $option is not in initvm(1)"; false; }
+		done
+	done
+	for command in list prune; do
+		grep -qF -- "cache $command" <<<"$text"
+		for option in $(initvm cache "$command" --help | grep -oE -- '--[a-z-]+'); do
+			grep -qF -- "$option" <<<"$text" || { echo "cache $command $option is not in initvm(1)"; false; }
 		done
 	done
 }

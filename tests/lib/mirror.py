@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""An HTTP proxy that makes up mirrors: mirror.py FOLDER LOG PORT_FILE
+"""An HTTP server, and a proxy that makes up mirrors: mirror.py FOLDER LOG PORT_FILE
 
   http://mirror.contract.example/mirror/debian/...   is http://deb.debian.org/debian/...
   http://security.contract.example/security/...      is http://security.debian.org/debian-security/...
   http://packages.contract.example/...               is FOLDER
   http://deb.debian.org, http://security.debian.org  are themselves
-Nothing else is there.  Each request is a line of LOG; the port that it listens on goes to PORT_FILE.
+Nothing else is there.  Asked directly, and not as a proxy, it serves FOLDER.  Half-way through the file whose name FOLDER/vanish-at
+holds, if that is there, the server ends and all its connections with it.  Each request is a line of LOG; the port that it listens on goes to PORT_FILE.
 """
 import http.client
 import http.server
@@ -30,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         self.server.log.write(f"{self.client_address[0]} {self.path}\n")
-        if url.hostname == "packages.contract.example":
+        if url.hostname in (None, "packages.contract.example"):
             return self.local(url.path)
         for (host, path), upstream in UPSTREAM.items():
             if url.hostname == host and url.path.startswith(path):
@@ -48,7 +49,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
             self.end_headers()
             if self.command == "GET":
+                self.vanish(name, file)
                 shutil.copyfileobj(file, self.wfile)
+
+    def vanish(self, name, file):
+        mark = os.path.join(self.server.folder, "vanish-at")
+        if not os.path.isfile(mark):
+            return
+        with open(mark, encoding="utf-8") as wanted:
+            if os.path.basename(name) != wanted.read().strip():
+                return
+        self.wfile.write(file.read(os.fstat(file.fileno()).st_size // 2))
+        os._exit(0)
 
     def forward(self, host, path):
         upstream = http.client.HTTPConnection(host, timeout=60)

@@ -9,6 +9,7 @@
 # files of the port: the same tests on the other carrier.
 
 load "${BASH_SOURCE[0]%/*}/common"
+load "${BASH_SOURCE[0]%/*}/packages"
 
 # Gives the record of the VM 'base' the new members $1, as JSON; null takes one away.
 edit_record() {
@@ -87,6 +88,7 @@ remains() {
 		echo "overlays $(ls -A /var/lib/initvm/overlays) chroots $(ls -A /var/lib/initvm/chroots)"
 		echo "runtime $(ls -A /run/initvm/chroots) nspawn $(ls -A /run/systemd/nspawn/propagate /run/systemd/nspawn/unix-export 2>/dev/null)"
 		echo "temporary $(ls -A /tmp /var/tmp | grep -e mmdebstrap -e initvm)"
+		echo "machines $(ls -A /run/systemd/machines 2>/dev/null) cgroups $(ls -d /sys/fs/cgroup/machine.slice/* 2>/dev/null | grep -c -v -F .slice/cgroup.)"
 		echo "processes $(ps -e -o comm= | grep -c -e nspawn -e mmdebstrap -e busybox)"' | tr '\n' ' '
 }
 
@@ -113,15 +115,15 @@ make_repository() {
 	local folder=$1
 	(
 		cd "$folder" || exit
-		mkdir -p dists/stable/main/binary-amd64 dists/stable/main/binary-arm64 pool
+		mkdir -p dists/stable/main/binary-{amd64,arm64,armhf} pool
 		mv ./*.deb pool/ 2>/dev/null || true
 		local architecture
-		for architecture in amd64 arm64; do
+		for architecture in amd64 arm64 armhf; do
 			dpkg-scanpackages --multiversion pool >"dists/stable/main/binary-$architecture/Packages" 2>/dev/null
 		done
 		cd dists/stable || exit
 		{
-			printf 'Origin: contract\nLabel: contract\nSuite: stable\nCodename: stable\nArchitectures: amd64 arm64\nComponents: main\n'
+			printf 'Origin: contract\nLabel: contract\nSuite: stable\nCodename: stable\nArchitectures: amd64 arm64 armhf\nComponents: main\n'
 			printf 'Date: %s\nSHA256:\n' "$(LC_ALL=C date -Ru)"
 			find main -name Packages | while read -r file; do
 				printf ' %s %s %s\n' "$(sha256sum <"$file" | cut -d ' ' -f 1)" "$(stat -c %s "$file")" "$file"
@@ -137,20 +139,22 @@ make_repository() {
 	)
 }
 
-# Makes the package $1 with the control lines $2... in the current folder.
+# Makes the package $1 with the control lines $2... in the current folder, in the version `version` (1.0), with what is in the folder
+# `content`, if any.
 make_package() {
 	local name=$1 tree
 	shift
 	tree=$(mktemp -d)
 	chmod 755 "$tree"
+	[ -z "${content:-}" ] || cp -a "$content/." "$tree/"
 	mkdir -p "$tree/DEBIAN" "$tree/usr/share/$name"
 	echo "$name" >"$tree/usr/share/$name/here"
 	{
-		printf 'Package: %s\nVersion: 1.0\nArchitecture: all\nMaintainer: contract <contract@example>\n' "$name"
+		printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: contract <contract@example>\n' "$name" "${version:-1.0}"
 		[ $# -eq 0 ] || printf '%s\n' "$@"
 		printf 'Description: %s\n' "$name"
 	} >"$tree/DEBIAN/control"
-	dpkg-deb --root-owner-group --build "$tree" "${name}_1.0_all.deb" >/dev/null
+	dpkg-deb --root-owner-group -Znone --build "$tree" "${name}_${version:-1.0}_all.deb" >/dev/null
 	rm -rf "$tree"
 }
 
@@ -161,22 +165,4 @@ start_mirror() {
 	mirror_pid=$!
 	wait_path "$1/port"
 	mirror_url=http://$(host_address):$(cat "$1/port")
-}
-
-# Fetches packages of Debian 12 as NAME:ARCHITECTURE into the folder $1, and unpacks them there, without regard to what apt on this
-# machine is set up for.
-fetch_packages() {
-	local folder=$1 package options
-	shift
-	mkdir -p "$folder/apt/lists/partial" "$folder/apt/cache/archives/partial"
-	: >"$folder/apt/status"
-	echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main' >"$folder/apt/list"
-	options=(-q -o "Dir::Etc::SourceList=$folder/apt/list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State=$folder/apt"
-		-o "Dir::State::Status=$folder/apt/status" -o "Dir::Cache=$folder/apt/cache" -o APT::Sandbox::User= -o Acquire::Languages=none
-		-o "APT::Architecture=${1#*:}")
-	apt-get "${options[@]}" update &&
-		(cd "$folder" && apt-get "${options[@]}" download "${@%%:*}") || return 1
-	for package in "$folder"/*.deb; do
-		dpkg-deb -x "$package" "$folder"
-	done
 }

@@ -3,6 +3,7 @@
 #include "binfmt/entry.h"
 #include "binfmt/file_kind.h"
 #include "binfmt/proof.h"
+#include "binfmt/state.h"
 
 #include "base/process.h"
 #include "base/util.h"
@@ -377,6 +378,31 @@ static void test_config(void **state)
         }
 }
 
+/* ---- what the agent has found */
+
+static void test_state(void **state)
+{
+        static const char text[] = "[{\"architecture\": \"armhf\", \"state\": \"proven\", \"proof\": \"exit status 42\"},"
+                                   "{\"architecture\": \"riscv64\", \"state\": \"failed\", \"proof\": \"exit status 1\"},"
+                                   "{\"architecture\": \"s390x\", \"state\": \"absent\", \"proof\": \"no emulator\"}, 7]";
+        autojson struct json_object *rows = json_parse(text, strlen(text), NULL), *other = json_new();
+        struct error err = ERROR_INIT;
+
+        (void)state;
+        assert_int_equal(binfmt_state_check(rows, "armhf", &err), 0);
+        assert_int_equal(binfmt_state_check(rows, "klingon", &err), 0); /* it does not say */
+        assert_int_equal(binfmt_state_check(rows, NULL, &err), 0);
+        assert_int_equal(binfmt_state_check(NULL, "riscv64", &err), 0);
+        assert_int_equal(binfmt_state_check(other, "riscv64", &err), 0);
+        assert_int_equal(binfmt_state_check(rows, "riscv64", &err), -1);
+        assert_int_equal(err.code, ERR_UNSUPPORTED);
+        assert_non_null(
+                strstr(err.message, "for riscv64 cannot be executed in this VM: exit status 1; 'initvm binfmt test riscv64'"));
+        err = (struct error)ERROR_INIT;
+        assert_int_equal(binfmt_state_check(rows, "s390x", &err), -1);
+        assert_non_null(strstr(err.message, "no emulator"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -392,6 +418,7 @@ int main(void)
                 cmocka_unit_test(test_entry_variants),
                 cmocka_unit_test(test_entry_invalid),
                 cmocka_unit_test(test_config),
+                cmocka_unit_test(test_state),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

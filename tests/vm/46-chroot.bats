@@ -224,34 +224,110 @@ none_in_use() { ! guest pgrep -f 'sleep 100[01]|[-]-chroot run|systemd-nspaw[n]'
 	[ ! -e new.tar.zst ]
 }
 
-@test "create: from a mirror; unknown architecture and suite, a mirror that vanishes half-way: one reason, nothing left" {
-	local before mirror url line
+# A signed repository with the package probe, in the current folder; sets mirror_pid and line.
+make_mirror() {
 	mkdir repository
 	(cd repository && make_package probe)
 	make_repository "$PWD/repository" signed
-	/usr/bin/python3 -u -m http.server --directory repository 0 >server 2>&1 3>&- &
-	mirror=$!
-	wait_line server 'port \d+'
-	url=http://$(host_address):$(sed -nE 's/.* port ([0-9]+) .*/\1/p' server | head -n 1)
-	line="deb $url stable main"
-	chroot_ create made --suite stable --variant extract --include probe --mirror "$line" --keyring repository/key.asc --json >events
+	start_mirror "$PWD/repository"
+	line="deb $mirror_url stable main"
+}
+
+@test "create: from a mirror; unknown architecture and suite, a mirror that vanishes half-way: one reason, nothing left" {
+	local before options=(--suite stable --variant extract --include probe)
+	make_mirror
+	chroot_ create made "${options[@]}" --mirror "$line" --keyring repository/key.asc --json --no-cache >events
 	[ "$(tail -n 1 events | json chroot.name)" = made ]
 	[ "$(guest cat /var/lib/initvm/chroots/made/root/usr/share/probe/here)" = probe ]
 	chroot_ remove made
 	before=$(remains)
-	run chroot_ create bad --suite stable --variant extract --include probe --mirror "$line"
+	run chroot_ create bad "${options[@]}" --mirror "$line"
 	expect 1 'mmdebstrap could not make the chroot' # nobody has signed it whom the VM trusts
-	line="deb [trusted=yes] $url stable main"
+	line="deb [trusted=yes] $mirror_url stable main"
 	run chroot_ create bad --arch klingon --suite stable --mirror "$line"
 	expect 1 'klingon can neither be executed natively'
-	run chroot_ create bad --suite nosuchsuite --mirror "deb [trusted=yes] $url nosuchsuite main"
+	run chroot_ create bad --suite nosuchsuite --mirror "deb [trusted=yes] $mirror_url nosuchsuite main"
 	expect 1 'nosuchsuite'
-	rm "repository/pool/probe_1.0_all.deb"
-	run chroot_ create bad --suite stable --variant extract --include probe --mirror "$line"
+	run chroot_ create bad "${options[@]}" --include nosuchpackage --mirror "$line"
+	expect 1 'nosuchpackage'
+	echo probe_1.0_all.deb >repository/vanish-at
+	run chroot_ create bad "${options[@]}" --mirror "$line"
 	expect 1 'mmdebstrap could not make the chroot'
-	kill "$mirror"
-	wait_pid "$mirror"
-	run chroot_ create bad --suite stable --variant extract --include probe --mirror "$line"
+	wait_pid "$mirror_pid" # it was asked for that file
+	run chroot_ create bad "${options[@]}" --mirror "$line"
 	expect 1 'Could not connect'
 	same_remains "$before"
+	[ -z "$(initvm cache list --json)" ]
+}
+
+# mmdebstrap has ended with all that it started, which the kernel does on its own time.
+none_made() { ! guest pgrep -f 'mmdebstra[p]' >/dev/null; }
+
+@test "create: interrupted or killed half-way, nothing is left" {
+	local before signal
+	make_mirror
+	line="deb [trusted=yes] $mirror_url stable main"
+	before=$(remains)
+	for signal in INT KILL; do
+		initvm chroot -n base create "bad$signal" --suite stable --variant extract --include probe --mirror "$line" --no-cache >"out.$signal" 2>&1 &
+		client=$!
+		wait_line "out.$signal" '^(update|download)' 60
+		kill "-$signal" "$client"
+		case $signal in
+		INT) ended 130 ;;
+		KILL) ended 137 ;;
+		esac
+		within 30 none_made
+		chroot_ list >/dev/null
+		same_remains "$before"
+	done
+	kill "$mirror_pid"
+}
+
+@test "no space in the VM: said as that, nothing left, and it works again" {
+	local before filler=/var/filler
+	before=$(remains)
+	mkdir large
+	cp -a "$BATS_FILE_TMPDIR/tiny/." large/
+	head -c 64M /dev/zero >large/zero
+	guest sh -c "fallocate -l \$((\$(stat -f -c '%f * %S' /var) - (24 << 20))) $filler"
+	run chroot_ import bad large
+	expect 1 'o space'
+	run chroot_ run tiny -- sh -c 'cat /dev/zero >/file'
+	expect 1 'No space left'
+	run chroot_ run tiny --save-as bad -- sh -c 'cat /dev/zero >/file'
+	expect 1 'nothing was saved'
+	content=$PWD/large make_mirror
+	run chroot_ create bad --suite stable --variant extract --include probe --mirror "deb [trusted=yes] $mirror_url stable main" --no-cache
+	guest rm -f $filler
+	kill "$mirror_pid"
+	expect 1 'space'
+	same_remains "$before"
+	chroot_ import again large
+	chroot_ remove again
+}
+
+@test "an architecture whose proof has failed: create, run and shell say so, and begin nothing" {
+	local before proof=0
+	[ "$(uname -m)" = x86_64 ] || skip 'a CPU of this architecture may run it by itself'
+	mkdir -p only/bin
+	cp "$BATS_FILE_TMPDIR/tiny/bin/busybox" only/bin/
+	chroot_ create foreign --from only --arch riscv64
+	before=$(remains)
+	# the entry that was made last is the one that counts
+	guest sh -c 'sed "s|qemu-riscv64:|a-wrong-riscv64:|; s|:/usr/libexec/.*|:/bin/false:POCF|" /usr/lib/binfmt.d/qemu-riscv64.conf >/proc/sys/fs/binfmt_misc/register'
+	initvm binfmt -n base test riscv64 >/dev/null 2>&1 || proof=$?
+	run chroot_ create bad --arch riscv64
+	echo "$output" >create
+	run chroot_ shell foreign </dev/null
+	echo "$output" >shell
+	run chroot_ run foreign -- busybox true
+	guest sh -c 'echo -1 >/proc/sys/fs/binfmt_misc/a-wrong-riscv64'
+	initvm binfmt -n base test riscv64 >/dev/null
+	expect 125 "programs for riscv64 cannot be executed in this VM: exit status 1 instead of exit status 42"
+	[ "$proof" = 1 ]
+	grep -q "programs for riscv64 cannot be executed in this VM" create
+	grep -q "programs for riscv64 cannot be executed in this VM" shell
+	same_remains "$before"
+	chroot_ remove foreign
 }
