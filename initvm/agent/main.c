@@ -15,6 +15,7 @@
 #include "base/util.h"
 #include "chroot/command.h"
 #include "chroot/init.h"
+#include "chroot/native.h"
 #include "job/command.h"
 #include "job/end.h"
 #include "job/keeper.h"
@@ -171,6 +172,8 @@ int main(int argc, char **argv)
         uint64_t resume = UINT64_MAX; /* a descriptor */
         int c, status;
 
+        if (native_called())
+                return native_main(argc, argv);
         if (argc > 1 && (streq(argv[1], "--get") || streq(argv[1], "--put")))
                 return copy_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--run"))
@@ -189,6 +192,8 @@ int main(int argc, char **argv)
                 return end_main(argc - 1, argv + 1);
         if (argc > 1 && streq(argv[1], "--chroot-init"))
                 return init_main(argc - 1, argv + 1);
+        if (argc > 1 && streq(argv[1], "--chroot-native"))
+                return native_hook_main(argc - 1, argv + 1);
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
                 switch (c) {
                 case 'p':

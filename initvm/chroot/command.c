@@ -149,6 +149,7 @@ static const struct option options[] = {
         {"terminal", no_argument, NULL, 't'},
         {"save-as", required_argument, NULL, 'S'},
         {"ask", no_argument, NULL, 'A'},
+        {"no-native", no_argument, NULL, 'N'},
         {"state", required_argument, NULL, 'D'},
         {"runtime", required_argument, NULL, 'R'},
         {0},
@@ -203,6 +204,9 @@ static int parse(struct chroot_command *c, int argc, char **argv, const char **r
                         break;
                 case 'A':
                         c->ask = true;
+                        break;
+                case 'N':
+                        c->no_native = true;
                         break;
                 case 'D':
                         *ret_state = optarg;

@@ -15,6 +15,7 @@ struct chroot_command {
         char *key;    /* what a chroot is kept under in the host's cache */
         char *user, *cwd;
         char **environment, **binds;
+        bool no_native; /* nothing of the VM stands in for programs of the chroot (native.h) */
         bool terminal;
         char *save_as; /* "": under its own name */
         bool ask;      /* on the terminal, under which name */

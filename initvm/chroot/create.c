@@ -13,6 +13,7 @@
 #include "chroot/command_private.h"
 #include "chroot/inputs.h"
 #include "chroot/mmdebstrap.h"
+#include "chroot/native.h"
 #include "chroot/runs.h"
 
 #include <errno.h>
@@ -31,6 +32,14 @@
 #define LISTS_HOOK(when)                                                                                                         \
         "--" when "-hook=find \"$1/var/lib/apt/lists\" -maxdepth 1 -type f -name '*Release' "                                    \
         "-exec cp -t \"$" LISTS_VARIABLE "\" -- {} +"
+
+/* What unpacks packages inside is the VM's, while they are unpacked: native.h. */
+#define NATIVE_VARIABLE  "INITVM_NATIVE"
+#define PROGRAM_VARIABLE "INITVM_PROGRAM"
+#define NATIVE_HOOK      "--extract-hook=\"$" PROGRAM_VARIABLE "\" --chroot-native \"$" NATIVE_VARIABLE "\" \"$1\""
+#define NATIVE_END_HOOK                                                                                                          \
+        "--customize-hook=! [ -d \"$1" NATIVE_FOLDER "\" ] || { umount \"$1" NATIVE_FOLDER "\" && rmdir \"$1" NATIVE_FOLDER      \
+        "\"; }"
 
 struct making {
         struct inputs inputs;
@@ -65,7 +74,7 @@ static int make_folders(struct making *m, const struct store *s, struct error *e
 }
 
 /* `options`: those that differ. */
-static int bootstrap(struct making *m, const char *const *options, bool stages, struct error *err)
+static int bootstrap(struct making *m, char *const *options, bool stages, struct error *err)
 {
         autostrv char **argv = NULL;
 
@@ -84,13 +93,30 @@ static int bootstrap(struct making *m, const char *const *options, bool stages, 
         return mmdebstrap_run(argv, stages, err);
 }
 
-static int make(struct making *m, struct error *err)
+/* Whether its packages are to be unpacked by the VM's programs. */
+static bool prepare_native(const struct making *m, const struct chroot_command *c)
 {
-        autofree char *variant = xasprintf("--variant=%s", m->inputs.variant);
-        autofree char *packages = m->inputs.packages ? strv_join(m->inputs.packages, ",") : NULL;
-        autofree char *include = packages ? xasprintf("--include=%s", packages) : NULL;
-        const char *const options[] = {LISTS_HOOK("extract"), variant, include, NULL};
+        autofree char *native = xasprintf("%s/native", m->temporary), *program = realpath("/proc/self/exe", NULL);
+        const char *searched = getenv("PATH");
+        autofree char *path = xasprintf(NATIVE_FOLDER "/bin:%s", searched ? searched : "/usr/sbin:/usr/bin:/sbin:/bin");
 
+        return !c->no_native && program && setenv(NATIVE_VARIABLE, native, 1) == 0 && setenv(PROGRAM_VARIABLE, program, 1) == 0 &&
+               setenv("PATH", path, 1) == 0;
+}
+
+static int make(struct making *m, const struct chroot_command *c, struct error *err)
+{
+        autofree char *packages = m->inputs.packages ? strv_join(m->inputs.packages, ",") : NULL;
+        autostrv char **options = NULL;
+
+        strv_add(&options, LISTS_HOOK("extract"));
+        strv_addf(&options, "--variant=%s", m->inputs.variant);
+        if (packages)
+                strv_addf(&options, "--include=%s", packages);
+        if (prepare_native(m, c)) {
+                strv_add(&options, NATIVE_HOOK);
+                strv_add(&options, NATIVE_END_HOOK);
+        }
         report_progress(STDERR_FILENO, "prepare", "starting mmdebstrap");
         return bootstrap(m, options, true, err);
 }
@@ -122,7 +148,7 @@ static int create(struct making *m, const struct chroot_command *c, struct error
         autojson struct json_object *description = NULL;
         autofree char *key = NULL;
 
-        if (make(m, err) < 0)
+        if (make(m, c, err) < 0)
                 return -1;
         remove_traces(m);
         description = inputs_describe(&m->inputs, m->lists);
@@ -132,8 +158,8 @@ static int create(struct making *m, const struct chroot_command *c, struct error
 
 static int print_key(struct making *m, struct error *err)
 {
-        static const char *const options[] = {"--variant=custom", "--skip=update,cleanup", RELEASE_HOOK, LISTS_HOOK("setup"),
-                                              NULL};
+        static char *const options[] = {(char *)"--variant=custom", (char *)"--skip=update,cleanup", (char *)RELEASE_HOOK,
+                                        (char *)LISTS_HOOK("setup"), NULL};
         autojson struct json_object *result = json_new();
         struct json_object *description;
 

@@ -9,6 +9,7 @@
 
 #include "chroot/confine.h"
 #include "chroot/init.h"
+#include "chroot/native.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +36,18 @@ static void set_environment(void)
         setenv("SYSTEMD_ADJUST_TERMINAL_TITLE", "0", 1);
 }
 
-static char **nspawn_argv(const struct enter *e)
+/* The folder of the VM's programs for this chroot, made when it is entered first. Owned; NULL when there is none: without them
+ * everything is as well, if slower. */
+static char *native_folder(const struct enter *e)
+{
+        autofree char *folder = xasprintf("%s/native", e->overlay->folder);
+
+        if (e->no_native || (access(folder, F_OK) < 0 && native_lay_out(folder, e->overlay->root, NULL) <= 0))
+                return NULL;
+        return take_ptr(folder);
+}
+
+static char **nspawn_argv(const struct enter *e, const char *native)
 {
         autofree char *host = xstrdup(e->name);
         char **v = NULL;
@@ -56,9 +68,13 @@ static char **nspawn_argv(const struct enter *e)
         strv_addf(&v, "--directory=%s", e->overlay->root);
         for (char *const *b = e->binds; b && *b; b++)
                 strv_addf(&v, "--bind=%s", *b);
+        if (native)
+                strv_addf(&v, "--bind-ro=%s:" NATIVE_FOLDER, native);
         strv_add(&v, "--");
         strv_add(&v, INIT_PROGRAM);
         strv_add(&v, "--chroot-init");
+        if (native)
+                strv_add(&v, "--native");
         if (e->user)
                 strv_addf(&v, "--user=%s", e->user);
         if (e->cwd)
@@ -159,7 +175,8 @@ static int outcome(int fd, int wait_status, int signo, int *ret_wait_status, str
 int enter_run(const struct enter *e, int *ret_wait_status, struct error *err)
 {
         autoclose int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-        autostrv char **argv = nspawn_argv(e);
+        autofree char *native = native_folder(e);
+        autostrv char **argv = nspawn_argv(e, native);
         autoclose int report_read = -1, report_write = -1;
         int fds[2], status, signo = 0;
         sigset_t signals, saved;

@@ -14,6 +14,7 @@ struct enter {
         char *const *environment; /* "K=V"; NULL: none */
         char *const *binds;       /* "/SOURCE[:/PLACE]" of the VM; NULL: none */
         bool no_network;          /* it sees a loopback of its own, and no other */
+        bool no_native;           /* nothing of the VM stands in for programs of a foreign chroot (native.h) */
         bool terminal;            /* our standard input is one, and becomes the command's */
 };
 

@@ -5,6 +5,7 @@
 #include "base/process.h"
 #include "base/spawn.h"
 #include "base/util.h"
+#include "chroot/native.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ struct init {
         const char *user, *cwd;
         char **environment;
         char **argv;
-        bool terminal;
+        bool terminal, native;
         struct account account;
 };
 
@@ -38,11 +39,9 @@ static void report(enum error_code code, int wait_status, const char *message)
 
 static void parse(struct init *in, int argc, char **argv)
 {
-        static const struct option options[] = {{"user", required_argument, NULL, 'u'},
-                                                {"cwd", required_argument, NULL, 'c'},
-                                                {"env", required_argument, NULL, 'e'},
-                                                {"terminal", no_argument, NULL, 't'},
-                                                {0}};
+        static const struct option options[] = {{"user", required_argument, NULL, 'u'}, {"cwd", required_argument, NULL, 'c'},
+                                                {"env", required_argument, NULL, 'e'},  {"terminal", no_argument, NULL, 't'},
+                                                {"native", no_argument, NULL, 'n'},     {0}};
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -58,6 +57,9 @@ static void parse(struct init *in, int argc, char **argv)
                         break;
                 case 't':
                         in->terminal = true;
+                        break;
+                case 'n':
+                        in->native = true;
                         break;
                 default:
                         break;
@@ -91,6 +93,8 @@ static int start(struct init *in, pid_t *ret_pid, struct error *err)
         if (container)
                 strv_addf(&in->environment, "container=%s", container);
         environment = account_environment(&in->account, LOCALE_FILE, in->environment);
+        if (in->native)
+                native_environment(&environment);
         plan.argv = in->argv;
         plan.program = login ? in->account.shell : NULL;
         plan.environment = environment;

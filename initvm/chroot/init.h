@@ -24,6 +24,6 @@ struct init_report {
         char message[INIT_MESSAGE_MAX]; /* of an error */
 };
 
-/* argv: "--chroot-init" [--user U] [--cwd FOLDER] [--terminal] [--env K=V]... -- [COMMAND...]; no command: the login shell.
- * Returns the exit status. */
+/* argv: "--chroot-init" [--user U] [--cwd FOLDER] [--terminal] [--native] [--env K=V]... -- [COMMAND...]; no command: the login
+ * shell. Returns the exit status. */
 int init_main(int argc, char **argv);

@@ -4,18 +4,11 @@
 #include "archive/report.h"
 #include "base/util.h"
 #include "chroot/confine.h"
+#include "chroot/confined_lines.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define LINE_MAX_KEPT 1024
 
 /* Under emulation a large set of packages takes an hour; it is meant for what hangs. */
 #define MMDEBSTRAP_TIMEOUT_MS (6u * 3600 * 1000)
@@ -25,13 +18,10 @@
 
 struct saying {
         bool stages;
-        struct buf line;
         char *reason; /* the first line "E: ..." */
         char *tail[TAIL_SHOWN];
         size_t n_tail;
 };
-
-/* ---- what mmdebstrap says */
 
 static void stage_of(const char *line)
 {
@@ -67,9 +57,9 @@ static bool is_noise(const char *line)
         return *line == '\0';
 }
 
-static void take_line(struct saying *s)
+static void on_line(void *userdata, const char *line)
 {
-        autofree char *line = buf_take_string(&s->line);
+        struct saying *s = userdata;
 
         if (s->stages)
                 stage_of(line);
@@ -78,16 +68,7 @@ static void take_line(struct saying *s)
         if (!s->reason && str_has_prefix(line, "E: "))
                 s->reason = xstrdup(line + strlen("E: "));
         free(s->tail[s->n_tail % TAIL_SHOWN]);
-        s->tail[s->n_tail++ % TAIL_SHOWN] = take_ptr(line);
-}
-
-static void take_output(struct saying *s, const char *data, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                if (data[i] == '\n')
-                        take_line(s);
-                else if (buf_size(&s->line) < LINE_MAX_KEPT)
-                        buf_append(&s->line, data + i, 1);
+        s->tail[s->n_tail++ % TAIL_SHOWN] = xstrdup(line);
 }
 
 /* Its own reason first, then the lines before its end. */
@@ -109,71 +90,17 @@ static int explain(struct saying *s, struct error *err)
                          s->reason ? s->reason : "it gave no reason", text);
 }
 
-/* ---- running it */
-
-static int open_signals(void)
-{
-        sigset_t signals;
-
-        sigemptyset(&signals);
-        for (const int *s = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0}; *s; s++)
-                sigaddset(&signals, *s);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
-        return signalfd(-1, &signals, SFD_CLOEXEC);
-}
-
-/* Reads its output to the end; kills it when we are told to end, or it takes too long. */
-static int follow(struct saying *s, pid_t pid, int output, int signals, struct error *err)
-{
-        struct pollfd fds[] = {{.fd = output, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
-        uint64_t end = now_ms() + MMDEBSTRAP_TIMEOUT_MS;
-        char data[4096];
-        ssize_t n = 1;
-
-        while (n != 0) {
-                uint64_t now = now_ms();
-                int r = now < end ? poll(fds, ARRAY_SIZE(fds), (int)(end - now)) : 0;
-
-                if (r < 0 && errno == EINTR)
-                        continue;
-                if (r <= 0 || fds[1].revents) {
-                        kill(pid, SIGKILL);
-                        return r > 0 ? error_set(err, ERR_CANCELLED, "cancelled")
-                                     : error_set(err, ERR_TIMEOUT, "mmdebstrap did not end within %u h",
-                                                 MMDEBSTRAP_TIMEOUT_MS / 3600 / 1000);
-                }
-                n = read(output, data, sizeof(data));
-                if (n > 0)
-                        take_output(s, data, (size_t)n);
-                else if (n < 0 && errno != EINTR)
-                        n = 0;
-        }
-        return 0;
-}
-
 static int run(struct saying *s, char *const *argv, struct error *err)
 {
-        autoclose int output = -1, written = -1, null = open("/dev/null", O_RDWR | O_CLOEXEC), signals = open_signals();
-        int fds[2], status = 0, r;
-        pid_t pid;
+        const struct confined_lines run = {.argv = argv, .timeout_ms = MMDEBSTRAP_TIMEOUT_MS, .line = on_line, .userdata = s};
+        int status;
 
-        if (null < 0 || signals < 0 || pipe2(fds, O_CLOEXEC) < 0)
-                return error_errno(err, errno, "cannot start mmdebstrap");
-        output = fds[0];
-        written = fds[1];
-        const struct confined c = {.argv = argv, .fds = {null, written, written}, .own_group = true};
-        if (confined_start(&c, &pid, err) < 0)
+        if (confined_lines_run(&run, &status, err) < 0)
                 return -1;
-        close(take_fd(&written));
-        r = follow(s, pid, output, signals, err);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-                ;
-        if (r < 0)
-                return -1;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == CONFINED_NOT_EXECUTED)
+        if (status == CONFINED_NOT_EXECUTED)
                 return error_set(err, ERR_UNSUPPORTED,
                                  "mmdebstrap could not be started; is it in the VM? It is in the package mmdebstrap");
-        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : explain(s, err);
+        return status == 0 ? 0 : explain(s, err);
 }
 
 int mmdebstrap_run(char *const *argv, bool stages, struct error *err)
@@ -184,6 +111,5 @@ int mmdebstrap_run(char *const *argv, bool stages, struct error *err)
         free(s.reason);
         for (size_t i = 0; i < TAIL_SHOWN; i++)
                 free(s.tail[i]);
-        buf_done(&s.line);
         return r;
 }

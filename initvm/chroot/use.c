@@ -94,6 +94,7 @@ static int enter(struct use *u, struct error *err)
                           .user = c->user,
                           .cwd = c->cwd,
                           .binds = c->binds,
+                          .no_native = c->no_native,
                           .terminal = c->terminal};
         int wait_status;
 

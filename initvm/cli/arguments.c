@@ -72,6 +72,10 @@ static int check_argument(const struct parser *p, struct argument *a)
         switch (o->type) {
         case OPTION_FLAG:
                 return 0;
+        case OPTION_SWITCH:
+                if (a->text && !is_choice("yes|no", a->text))
+                        return error_set(p->err, ERR_INVALID, "'--%s=%s': must be yes or no", o->name, a->text);
+                return 0;
         case OPTION_STRING:
         case OPTION_FILE:
         case OPTION_VM:
@@ -99,13 +103,18 @@ static int check_argument(const struct parser *p, struct argument *a)
         return 0;
 }
 
+static bool takes_word(const struct option_spec *o)
+{
+        return o->type != OPTION_FLAG && o->type != OPTION_SWITCH;
+}
+
 /* Adds one option; `text` is what stands in the same word behind it, or NULL: then the next word is its argument. */
 static int add_option(struct parser *p, const struct option_spec *o, const char *text)
 {
         struct arguments *r = p->result;
         struct argument a = {.option = o, .text = text};
 
-        if (o->type != OPTION_FLAG && !text) {
+        if (takes_word(o) && !text) {
                 if (!p->argv[p->at])
                         return error_set(p->err, ERR_INVALID, "'--%s' needs an argument: %s", o->name, o->argument);
                 a.text = p->argv[p->at++];
@@ -137,7 +146,7 @@ static int parse_letters(struct parser *p, const char *word)
 
                 if (!o)
                         return error_set(p->err, ERR_INVALID, "'-%c' is not an option here", *word);
-                if (o->type != OPTION_FLAG)
+                if (takes_word(o))
                         return add_option(p, o, word[1] ? word + 1 : NULL);
                 if (add_option(p, o, NULL) < 0)
                         return -1;
@@ -186,6 +195,12 @@ static const struct argument *find_given(const struct arguments *a, const char *
 bool arguments_flag(const struct arguments *a, const char *name)
 {
         return find_given(a, name) != NULL;
+}
+
+bool arguments_switch(const struct arguments *a, const char *name, bool fallback)
+{
+        const struct argument *g = find_given(a, name);
+        return g ? !streq(g->text, "no") : fallback;
 }
 
 const char *arguments_text(const struct arguments *a, const char *name, const char *fallback)

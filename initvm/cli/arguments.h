@@ -10,6 +10,7 @@
 
 enum option_type {
         OPTION_FLAG,    /* no argument */
+        OPTION_SWITCH,  /* alone, "=yes" or "=no" */
         OPTION_STRING,  /* any text but the empty one */
         OPTION_FILE,    /* a string that completes to files */
         OPTION_VM,      /* a string that completes to names of VMs */
@@ -59,6 +60,7 @@ void arguments_done(struct arguments *a);
 
 /* Look-ups by name: the last one given counts. */
 bool arguments_flag(const struct arguments *a, const char *name);
+bool arguments_switch(const struct arguments *a, const char *name, bool fallback);
 const char *arguments_text(const struct arguments *a, const char *name, const char *fallback);
 uint64_t arguments_number(const struct arguments *a, const char *name, uint64_t fallback);
 char **arguments_list(const struct arguments *a, const char *name); /* owned; NULL when not given */

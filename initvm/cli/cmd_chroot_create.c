@@ -56,6 +56,8 @@ static char **words_for(const struct invocation *inv, const char *command, bool 
         add_packages(&words, inv);
         for (char **m = mirrors; m && *m; m++)
                 strv_addf(&words, "--mirror=%s", *m);
+        if (!arguments_switch(&inv->arguments, "accelerate", true))
+                strv_add(&words, "--no-native");
         if (keyring)
                 strv_add(&words, "--keyring");
         if (key)
@@ -239,6 +241,7 @@ static const struct option_spec options[] = {
          .argument = "ARCHIVE|FOLDER",
          .help = "take this root filesystem of the host instead of making one"},
         {.name = "no-cache", .type = OPTION_FLAG, .help = "make it anew, and keep no copy of it on the host"},
+        ACCELERATE_OPTION,
         OPTION_JSON_HELP,
         {0},
 };

@@ -46,6 +46,8 @@ static int run_in_chroot(const struct invocation *inv, const char *command, bool
                 strv_addf(&argv, "--env=%s", *e);
         for (char **b = binds; b && *b; b++)
                 strv_addf(&argv, "--bind=%s", *b);
+        if (!arguments_switch(&inv->arguments, "accelerate", true))
+                strv_add(&argv, "--no-native");
         if (terminal)
                 strv_add(&argv, "--terminal");
         strv_add(&argv, "--");
@@ -93,6 +95,7 @@ static int run_shell(const struct invocation *inv, struct error *err)
                  .type = OPTION_LIST,                                                                                            \
                  .argument = "PATH[:PLACE]",                                                                                     \
                  .help = "show a file or folder of the VM in the chroot; may be repeated"},                                      \
+                ACCELERATE_OPTION,                                                                                               \
                 {.name = "save-as", .type = OPTION_STRING, .argument = "NEW", .help = "save what was changed as a new chroot"},  \
                 {.name = "save", .type = OPTION_FLAG, .help = "save what was changed under the chroot's own name"},              \
         {                                                                                                                        \

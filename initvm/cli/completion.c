@@ -13,7 +13,7 @@ static bool names_existing_vm(const struct command *c)
 
 static bool takes_argument(const struct option_spec *o)
 {
-        return o->type != OPTION_FLAG;
+        return o->type != OPTION_FLAG && o->type != OPTION_SWITCH;
 }
 
 /* "auto|kvm|tcg" as "auto kvm tcg": owned. */

@@ -51,7 +51,11 @@ static void help_options(const struct option_spec *table, struct buf *out)
                 autofree char *text = NULL, *help = NULL;
 
                 buf_printf(&left, "  %c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ",
-                           o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+                           o->name,
+                           o->type == OPTION_SWITCH ? "[=yes|no]"
+                           : o->argument            ? " "
+                                                    : "",
+                           o->argument ? o->argument : "");
                 text = buf_take_string(&left);
                 text_append_wrapped(&right, o->help, OPTION_COLUMN, HELP_WIDTH);
                 help = buf_take_string(&right);
