@@ -26,8 +26,15 @@ static const char *input(struct json_object *entry, const char *name)
 static char *packages_of(struct json_object *entry)
 {
         struct json_object *packages = json_get(json_get(entry, "inputs"), "packages");
-        autostrv char **names = json_object_is_type(packages, json_type_array) ? json_to_strv(packages) : NULL;
+        size_t n = json_object_is_type(packages, json_type_array) ? json_object_array_length(packages) : 0;
+        autostrv char **names = NULL;
 
+        for (size_t i = 0; i < n; i++) {
+                struct json_object *name = json_object_array_get_idx(packages, i);
+
+                if (json_object_is_type(name, json_type_string))
+                        strv_add(&names, json_object_get_string(name));
+        }
         return strv_join(names, ",");
 }
 

@@ -76,11 +76,16 @@ struct making {
         const char *key;           /* in it; NULL: nobody can tell what was on the mirror */
 };
 
-static void warn(const struct making *m, const char *text)
+static void __attribute__((format(printf, 2, 3))) warn(const struct making *m, const char *fmt, ...)
 {
+        autofree char *text = NULL;
         autojson struct json_object *event = json_new();
         struct progress p;
+        va_list ap;
 
+        va_start(ap, fmt);
+        text = xvasprintf(fmt, ap);
+        va_end(ap);
         json_add_string(event, "warning", text);
         progress_init(&p, m->inv->json);
         progress_event(&p, event, now_ms());
@@ -99,10 +104,12 @@ static int ask_key(struct making *m, struct error *err)
         if (r != 0)
                 return r;
         m->reply = chroot_record(lines, err);
+        if (!m->reply)
+                return -1;
         m->key = json_get_string(m->reply, "key", NULL);
-        if (m->key && !digest_valid(m->key)) /* it becomes a folder */
-                return error_set(err, ERR_PROTOCOL, "the agent's key for the cache is none");
-        return m->reply ? 0 : -1;
+        if (m->key && (!digest_valid(m->key) || !json_object_is_type(json_get(m->reply, "inputs"), json_type_object)))
+                return error_set(err, ERR_PROTOCOL, "the agent's key for the cache is none"); /* it would become a folder */
+        return 0;
 }
 
 /* 0 with *ret when it was there, 0 without when it was not. */
@@ -111,12 +118,15 @@ static int take_from_cache(struct making *m, char ***ret, struct error *err)
         autostrv char **words = words_for(m->inv, "unpack", false, m->key);
         struct chroot_source source = {.path = m->cache.folder, .fd = -1};
         autofree char *broken = NULL;
-        int r = m->key ? chroot_cache_use(&m->cache, m->key, &source.fd, &broken, err) : 0;
+        struct error why = ERROR_INIT;
+        int r = m->key ? chroot_cache_use(&m->cache, m->key, &source.fd, &broken, &why) : 0;
 
         if (broken)
-                warn(m, broken);
+                warn(m, "%s", broken);
+        if (r < 0)
+                warn(m, "the cache cannot be used: %s", why.message);
         if (r <= 0)
-                return r;
+                return 0;
         r = chroot_send(m->inv, words, &source, ret, err);
         close(source.fd);
         return r;
@@ -153,12 +163,8 @@ static int put_into_cache(struct making *m, char **lines)
                                    &err);
         if (r == 0)
                 r = chroot_cache_commit(&m->cache, &entry, m->key, json_get(m->reply, "inputs"), &err);
-        if (r < 0) {
-                autofree char *text =
-                        xasprintf("the chroot is there, but no copy of it could be kept in the cache: %s", err.message);
-
-                warn(m, text);
-        }
+        if (r < 0)
+                warn(m, "the chroot is there, but no copy of it could be kept in the cache: %s", err.message);
         return MAX(r, 0);
 }
 
@@ -184,16 +190,18 @@ static int run_mmdebstrap(const struct invocation *inv, struct error *err)
         const char *keyring = arguments_text(&inv->arguments, "keyring", NULL);
         struct making m = {.inv = inv, .keyring = keyring ? open(keyring, O_RDONLY | O_CLOEXEC) : -1};
         bool cached = !arguments_flag(&inv->arguments, "no-cache");
-        int r = 0;
+        struct error why = ERROR_INIT;
+        int r;
 
         if (keyring && m.keyring < 0)
                 return error_errno(err, errno, "cannot read the keyring '%s'", keyring);
         if (m.keyring >= 0 && lseek(m.keyring, 0, SEEK_CUR) < 0) /* a pipe is read once */
                 cached = false;
-        if (cached)
-                r = chroot_cache_open(&m.cache, NULL, err);
-        if (r == 0)
-                r = create(&m, cached, err);
+        if (cached && chroot_cache_open(&m.cache, NULL, &why) < 0) {
+                warn(&m, "the cache cannot be used: %s", why.message);
+                cached = false;
+        }
+        r = create(&m, cached, err);
         chroot_cache_done(&m.cache);
         json_object_put(m.reply);
         cleanup_close(&m.keyring);

@@ -228,6 +228,8 @@ serve() {
 		assert gets_reset(peer), "the server saw an end"
 		client = socket.create_connection(at)
 		peer, _ = server.accept()
+		peer.sendall(b"x")
+		assert client.recv(1) == b"x"  # the VM's side knows that it is connected
 		reset(peer)
 		assert gets_reset(client), "the client saw an end"
 		forward.terminate()

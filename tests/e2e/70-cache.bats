@@ -87,6 +87,20 @@ suites() { initvm cache list --json | while read -r line; do json inputs.suite <
 	exec 8<&-
 }
 
+@test "what an entry says of itself is shown, and not believed" {
+	put odd 1 0
+	printf '{"key":"other","inputs":{"suite":7,"architecture":"\\u001b[31mred","packages":[1,null,{},"git"]},"size":"x"}\n' >"$kept/$key/entry.json"
+	run initvm cache list
+	expect 0
+	[[ ${lines[1]} =~ ^${key:0:12}\ +\?\[31mred\ +-\ +-\ +git\ +1\ MiB ]]
+	[ "$(initvm cache list --json | json key)" = "$key" ]
+	printf '{"inputs":"x"}\n' >"$kept/$key/entry.json"
+	run initvm cache list
+	expect 0 "${key:0:12}"
+	run initvm cache prune --all
+	expect 0 'removed 1, freed 1 MiB; 0 remain'
+}
+
 @test "bad input" {
 	run initvm cache
 	expect 2 "something is missing behind 'cache': one of list|prune"
