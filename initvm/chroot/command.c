@@ -135,24 +135,15 @@ static const struct {
 };
 
 static const struct option options[] = {
-        {"architecture", required_argument, NULL, 'a'},
-        {"suite", required_argument, NULL, 's'},
-        {"variant", required_argument, NULL, 'v'},
-        {"package", required_argument, NULL, 'p'},
-        {"mirror", required_argument, NULL, 'm'},
-        {"keyring", no_argument, NULL, 'k'},
-        {"key", required_argument, NULL, 'K'},
-        {"user", required_argument, NULL, 'u'},
-        {"cwd", required_argument, NULL, 'c'},
-        {"env", required_argument, NULL, 'e'},
-        {"bind", required_argument, NULL, 'b'},
-        {"terminal", no_argument, NULL, 't'},
-        {"save-as", required_argument, NULL, 'S'},
-        {"ask", no_argument, NULL, 'A'},
-        {"no-native", no_argument, NULL, 'N'},
-        {"state", required_argument, NULL, 'D'},
-        {"runtime", required_argument, NULL, 'R'},
-        {0},
+        {"architecture", required_argument, NULL, 'a'}, {"suite", required_argument, NULL, 's'},
+        {"variant", required_argument, NULL, 'v'},      {"package", required_argument, NULL, 'p'},
+        {"mirror", required_argument, NULL, 'm'},       {"keyring", no_argument, NULL, 'k'},
+        {"key", required_argument, NULL, 'K'},          {"user", required_argument, NULL, 'u'},
+        {"cwd", required_argument, NULL, 'c'},          {"env", required_argument, NULL, 'e'},
+        {"bind", required_argument, NULL, 'b'},         {"terminal", no_argument, NULL, 't'},
+        {"save-as", required_argument, NULL, 'S'},      {"ask", no_argument, NULL, 'A'},
+        {"no-native", no_argument, NULL, 'N'},          {"state", required_argument, NULL, 'D'},
+        {"runtime", required_argument, NULL, 'R'},      {0},
 };
 
 static int parse(struct chroot_command *c, int argc, char **argv, const char **ret_state, const char **ret_runtime,
