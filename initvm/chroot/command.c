@@ -120,6 +120,7 @@ static const struct {
         int (*run)(struct chroot_command *c, struct error *err);
 } table[] = {
         {"create", 1, 0, chroot_create},
+        {"build", 1, 0, chroot_build},
         {"key", 1, 0, chroot_key},
         {"unpack", 1, WHOLE, chroot_unpack},
         {"list", 0, 0, list},
@@ -135,15 +136,25 @@ static const struct {
 };
 
 static const struct option options[] = {
-        {"architecture", required_argument, NULL, 'a'}, {"suite", required_argument, NULL, 's'},
-        {"variant", required_argument, NULL, 'v'},      {"package", required_argument, NULL, 'p'},
-        {"mirror", required_argument, NULL, 'm'},       {"keyring", no_argument, NULL, 'k'},
-        {"key", required_argument, NULL, 'K'},          {"user", required_argument, NULL, 'u'},
-        {"cwd", required_argument, NULL, 'c'},          {"env", required_argument, NULL, 'e'},
-        {"bind", required_argument, NULL, 'b'},         {"terminal", no_argument, NULL, 't'},
-        {"save-as", required_argument, NULL, 'S'},      {"ask", no_argument, NULL, 'A'},
-        {"no-native", no_argument, NULL, 'N'},          {"state", required_argument, NULL, 'D'},
-        {"runtime", required_argument, NULL, 'R'},      {0},
+        {"architecture", required_argument, NULL, 'a'},
+        {"suite", required_argument, NULL, 's'},
+        {"variant", required_argument, NULL, 'v'},
+        {"package", required_argument, NULL, 'p'},
+        {"mirror", required_argument, NULL, 'm'},
+        {"build-arg", required_argument, NULL, 'B'},
+        {"keyring", no_argument, NULL, 'k'},
+        {"key", required_argument, NULL, 'K'},
+        {"user", required_argument, NULL, 'u'},
+        {"cwd", required_argument, NULL, 'c'},
+        {"env", required_argument, NULL, 'e'},
+        {"bind", required_argument, NULL, 'b'},
+        {"terminal", no_argument, NULL, 't'},
+        {"save-as", required_argument, NULL, 'S'},
+        {"ask", no_argument, NULL, 'A'},
+        {"no-native", no_argument, NULL, 'N'},
+        {"state", required_argument, NULL, 'D'},
+        {"runtime", required_argument, NULL, 'R'},
+        {0},
 };
 
 static int parse(struct chroot_command *c, int argc, char **argv, const char **ret_state, const char **ret_runtime,
@@ -168,6 +179,9 @@ static int parse(struct chroot_command *c, int argc, char **argv, const char **r
                         break;
                 case 'm':
                         strv_add(&c->mirrors, optarg);
+                        break;
+                case 'B':
+                        strv_add(&c->build_arguments, optarg);
                         break;
                 case 'k':
                         c->keyring = true;
@@ -259,6 +273,7 @@ int chroot_main(int argc, char **argv)
         }
         strv_free(c.packages);
         strv_free(c.mirrors);
+        strv_free(c.build_arguments);
         strv_free(c.environment);
         strv_free(c.binds);
         if (r == 0)

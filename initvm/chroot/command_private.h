@@ -11,8 +11,9 @@ struct chroot_command {
         char **operands; /* as many as the command needs; NULL-terminated */
         char *architecture, *suite, *variant;
         char **packages, **mirrors;
-        bool keyring; /* standard input is one */
-        char *key;    /* what a chroot is kept under in the host's cache */
+        char **build_arguments; /* "NAME=VALUE" */
+        bool keyring;           /* standard input is one */
+        char *key;              /* what a chroot is kept under in the host's cache */
         char *user, *cwd;
         char **environment, **binds;
         bool no_native; /* nothing of the VM stands in for programs of the chroot (native.h) */
@@ -22,6 +23,7 @@ struct chroot_command {
         int status;    /* of run and shell: the command's own */
 };
 
+int chroot_build(struct chroot_command *c, struct error *err);
 int chroot_create(struct chroot_command *c, struct error *err);
 int chroot_key(struct chroot_command *c, struct error *err);
 int chroot_unpack(struct chroot_command *c, struct error *err);

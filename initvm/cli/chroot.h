@@ -4,9 +4,9 @@
 
 #include "cli/commands.h"
 
-extern const struct command command_chroot_clone, command_chroot_create, command_chroot_export, command_chroot_import,
-        command_chroot_list, command_chroot_remove, command_chroot_rename, command_chroot_run, command_chroot_shell,
-        command_chroot_show;
+extern const struct command command_chroot_build, command_chroot_clone, command_chroot_create, command_chroot_export,
+        command_chroot_import, command_chroot_list, command_chroot_remove, command_chroot_rename, command_chroot_run,
+        command_chroot_shell, command_chroot_show;
 
 /* Native helpers in a chroot of another architecture; look it up as a switch that is on when it is not given. */
 #define ACCELERATE_OPTION                                                                                                        \

@@ -40,18 +40,6 @@ static int write_source(const void *userdata, int fd, struct error *err)
         return decompress_stream(s->fd, fd, err) < 0 ? error_prefix(err, "'%s'", s->path) : 0;
 }
 
-/* Of two errors that of the side which did not just see the other one go is the reason. */
-static int join_errors(int r, struct filter *f, struct error *err)
-{
-        struct error filter_error = ERROR_INIT;
-
-        if (filter_end(f, r != 0, &filter_error) < 0 && (r == 0 || (r < 0 && filter_error.code != ERR_DISCONNECTED))) {
-                *err = filter_error;
-                return -1;
-        }
-        return r;
-}
-
 int chroot_send(const struct invocation *inv, char **words, const struct chroot_source *source, char ***ret, struct error *err)
 {
         struct chroot_call call = {.words = words, .output = -1, .cancelled = "nothing was left behind"};
@@ -61,7 +49,7 @@ int chroot_send(const struct invocation *inv, char **words, const struct chroot_
         if (r < 0)
                 return -1;
         call.input = f.fd;
-        return join_errors(chroot_call(inv, &call, ret, err), &f, err);
+        return filter_join(&f, chroot_call(inv, &call, ret, err), err);
 }
 
 int chroot_import_from(const struct invocation *inv, const char *from, const char *verb, struct error *err)
@@ -111,7 +99,7 @@ int chroot_receive(const struct invocation *inv, char **words, int fd, const cha
                         return -1;
                 call.output = f.fd;
         }
-        return join_errors(chroot_call(inv, &call, NULL, err), &f, err);
+        return filter_join(&f, chroot_call(inv, &call, NULL, err), err);
 }
 
 int chroot_export_to(const struct invocation *inv, const char *to, struct error *err)

@@ -27,17 +27,9 @@ int chroot_tell_made(const struct invocation *inv, char **lines, const char *ver
 }
 
 static const struct command *const subcommands[] = {
-        &command_chroot_create,
-        &command_chroot_list,
-        &command_chroot_show,
-        &command_chroot_shell,
-        &command_chroot_run,
-        &command_chroot_clone,
-        &command_chroot_rename,
-        &command_chroot_remove,
-        &command_chroot_export,
-        &command_chroot_import,
-        NULL,
+        &command_chroot_create, &command_chroot_build,  &command_chroot_list,   &command_chroot_show,
+        &command_chroot_shell,  &command_chroot_run,    &command_chroot_clone,  &command_chroot_rename,
+        &command_chroot_remove, &command_chroot_export, &command_chroot_import, NULL,
 };
 
 const struct command command_chroot = {
@@ -45,7 +37,7 @@ const struct command command_chroot = {
         .group = GROUP_INSIDE,
         .flags = COMMAND_VM,
         .summary = "make, use and keep chroots in the VM",
-        .words = "create|list|show|shell|run|clone|rename|remove|export|import",
+        .words = "create|build|list|show|shell|run|clone|rename|remove|export|import",
         .subcommands = subcommands,
         .description = "A chroot is a root filesystem in the VM, of any Debian architecture: programs of another one run by "
                        "emulation, and "

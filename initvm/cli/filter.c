@@ -96,3 +96,14 @@ int filter_end(struct filter *f, bool abandon, struct error *err)
         *f = (struct filter)FILTER_INIT;
         return r;
 }
+
+int filter_join(struct filter *f, int r, struct error *err)
+{
+        struct error filter_error = ERROR_INIT;
+
+        if (filter_end(f, r != 0, &filter_error) < 0 && (r == 0 || (r < 0 && filter_error.code != ERR_DISCONNECTED))) {
+                *err = filter_error;
+                return -1;
+        }
+        return r;
+}

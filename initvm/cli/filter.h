@@ -25,3 +25,7 @@ int filter_start(struct filter *f, filter_fn fn, const void *userdata, bool read
 
 /* Closes our end and waits for its end; `abandon` kills it first. -1 with its error. Nothing to do when it was never started. */
 int filter_end(struct filter *f, bool abandon, struct error *err);
+
+/* filter_end() after a call that used it and ended with `r`: 0, -1 with *err, or more. Of two errors that of the side which did
+ * not just see the other one go is the reason. Returns r or -1. */
+int filter_join(struct filter *f, int r, struct error *err);

@@ -7,7 +7,7 @@ load ../lib/common
 
 commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward chroot cache ps daemon help version
 	completion)
-chroot_commands=(create list show shell run clone rename remove export import)
+chroot_commands=(create build list show shell run clone rename remove export import)
 
 setup_file() { new_home; }
 teardown_file() { remove_home; }
