@@ -47,8 +47,11 @@ static void add_limits(char ***v, const struct spec *spec)
 
 char **unit_start_argv(const struct job *job, const struct spec *spec, const char *program)
 {
+        /* systemd-nspawn makes control groups below the unit's. Of the controllers only one that is there anyway: cpuset, which
+         * 'yes' would bring, has the kernel patch its own code when the first group gets it and when the last one goes, and an
+         * emulated CPU that executes just that code may stumble over it (an int3 that nobody knows of). */
         static const char *const properties[] = {
-                "KillMode=mixed",    "OOMPolicy=stop",       "OOMScoreAdjust=-900", "NotifyAccess=main", "Delegate=yes",
+                "KillMode=mixed",    "OOMPolicy=stop",       "OOMScoreAdjust=-900", "NotifyAccess=main", "Delegate=pids",
                 "CPUAccounting=yes", "MemoryAccounting=yes", "IOAccounting=yes",    "TasksMax=infinity",
         };
         char **v = NULL;
