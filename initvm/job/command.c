@@ -4,6 +4,7 @@
 #include "archive/report.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/project.h"
 #include "base/util.h"
 #include "chroot/store.h"
 #include "job/artifacts.h"
@@ -153,9 +154,13 @@ static int cancel(struct job_command *c, struct error *err)
 
 static int take_away(struct job_command *c, struct error *err)
 {
+        autospec struct spec spec = {0};
+
         if (!job_is(&c->job, c->token))
                 return 0;
-        return cancel(c, err) < 0 ? -1 : job_remove(&c->job, err);
+        if (cancel(c, err) < 0 || spec_of(&c->job, &spec, err) < 0 || job_remove(&c->job, err) < 0)
+                return -1;
+        return spec.disk ? project_limit(c->jobs.folder, spec_project(&spec, &c->job), 0, err) : 0;
 }
 
 static int send_artifacts(struct job_command *c, struct error *err)

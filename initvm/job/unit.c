@@ -41,6 +41,8 @@ static void add_limits(char ***v, const struct spec *spec)
                 strv_addf(v, "--property=MemoryMax=%" PRIu64, spec->memory);
                 strv_add(v, "--property=MemorySwapMax=0");
         }
+        if (spec->disk) /* who has it is not held by quotas: neither root, nor the overlay that root has mounted */
+                strv_add(v, "--property=CapabilityBoundingSet=~CAP_SYS_RESOURCE");
         if (spec->cpu_percent)
                 strv_addf(v, "--property=CPUQuota=%u%%", spec->cpu_percent);
 }
