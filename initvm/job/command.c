@@ -55,7 +55,7 @@ static int follow_log(struct job_command *c, struct error *err)
 
         if (parse_u64(c->operands[0], 0, INT64_MAX, &offset) < 0)
                 return error_set(err, ERR_INVALID, "'%s' is not an offset in a log", c->operands[0]);
-        return follow(&c->job, offset, err);
+        return follow(&c->job, offset, FOLLOW_BEAT_MS, err);
 }
 
 static uint64_t log_size(const struct job *job)
