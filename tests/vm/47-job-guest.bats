@@ -248,6 +248,22 @@ stopped() { [ "$(vm_get base state)" = stopped ]; }
 	same_remains "$before"
 }
 
+@test "four at the same time in one chroot: each sees its own changes" {
+	local id
+	for id in 121 122 123 124; do
+		job create "$id" <<<'{"script": "echo $ID >/etc/state; echo $ID >file; sleep 3; cat /etc/state file", "chroot": "tiny", "environment": {"ID": "'"$id"'"}}'
+	done
+	for id in 121 122 123 124; do
+		initvm exec -n base -- "$agent" --job start "$id" "$(token "$id")" 3>&- &
+		pids[id]=$!
+	done
+	for id in 121 122 123 124; do
+		wait "${pids[id]}"
+		[ "$(job follow "$id" 0 2>/dev/null | tr '\n' ' ')" = "$id $id " ]
+		[ "$(result_of "$id" result)" = exited ]
+	done
+}
+
 @test "what a job takes on the disk is limited: its workspace, and in a chroot everything that it changes" {
 	ends 110 '{"script": "head -c 20000000 /dev/zero >big", "limits": {"disk": 10000000}}' disk-full 1 'raise it with --disk'
 	[ "$(guest du -sk "$jobs/110/work" | cut -f 1)" -le 9800 ]
