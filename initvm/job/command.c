@@ -12,7 +12,6 @@
 #include "job/follow.h"
 #include "job/log.h"
 #include "job/new_job.h"
-#include "job/result.h"
 #include "job/runner.h"
 #include "job/unit.h"
 
@@ -60,7 +59,7 @@ static int follow_log(struct job_command *c, struct error *err)
 
 static uint64_t log_size(const struct job *job)
 {
-        autofree char *path = job_path(job, LOG_NAME);
+        autofree char *path = job_path(job, JOB_LOG);
         struct stat st;
 
         return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_size;
@@ -69,7 +68,7 @@ static uint64_t log_size(const struct job *job)
 /* Why there is no result. */
 static const char *why_lost(const struct job *job)
 {
-        autojson struct json_object *started = job_read(job, "started.json", NULL);
+        autojson struct json_object *started = job_read(job, JOB_STARTED, NULL);
         autofree char *boot = job_boot_id();
 
         if (started && !streq(json_get_string(started, "boot", ""), boot))
@@ -85,7 +84,7 @@ static struct json_object *describe(const struct job *job, bool here)
 
         json_add_string(o, "state", job_state_name(state));
         if (state == JOB_ENDED)
-                json_add(o, "result", job_read(job, RESULT_NAME, NULL));
+                json_add(o, "result", job_read(job, JOB_RESULT, NULL));
         if (state == JOB_LOST)
                 json_add_string(o, "reason", why_lost(job));
         if (state != JOB_ABSENT)
@@ -122,7 +121,7 @@ static int list(struct job_command *c, struct error *err)
 
 static int copy_times(struct job_command *c, struct error *err)
 {
-        autofree char *path = job_path(&c->job, TIMES_NAME), *piece = xcalloc(1, 64u << 10);
+        autofree char *path = job_path(&c->job, JOB_TIMES), *piece = xcalloc(1, 64u << 10);
         autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         ssize_t n = -1;
 
@@ -135,7 +134,7 @@ static int copy_times(struct job_command *c, struct error *err)
 /* Written down before the unit is stopped: keeper.c. */
 static int write_cancelled(const struct job *job, struct error *err)
 {
-        autofree char *path = job_path(job, "cancelled");
+        autofree char *path = job_path(job, JOB_CANCELLED);
         autoclose int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         return fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;

@@ -104,7 +104,7 @@ static int run(struct follower *f, struct error *err)
 {
         f->beat = now_ms() + f->beat_ms;
         for (;;) {
-                bool ended = job_has(f->job, "result.json"); /* asked first: nothing is written after it */
+                bool ended = job_has(f->job, JOB_RESULT); /* asked first: nothing is written after it */
 
                 if (copy(f, err) < 0)
                         return -1;
@@ -117,7 +117,7 @@ static int run(struct follower *f, struct error *err)
 
 int follow(const struct job *job, uint64_t offset, unsigned beat_ms, struct error *err)
 {
-        autofree char *log = job_path(job, LOG_NAME), *piece = xcalloc(1, PIECE);
+        autofree char *log = job_path(job, JOB_LOG), *piece = xcalloc(1, PIECE);
         autoclose int fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         struct follower f = {.job = job, .log = fd, .watch = watch, .offset = (off_t)offset, .beat_ms = beat_ms, .piece = piece};
 

@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "base/project.h"
 #include "job/log.h"
-#include "job/result.h"
 #include "job/spec.h"
 #include "job/unit.h"
 
@@ -102,12 +101,12 @@ static int write_files(const struct making *m, const struct spec *spec, const ch
 
         json_add_string(spec->json, "token", token);
         json_add_string(spec->json, "boot", boot);
-        if (write_file(m, LOG_NAME, 0600, "", err) < 0 || write_file(m, TIMES_NAME, 0600, "", err) < 0 ||
-            (spec->script && write_file(m, SCRIPT_NAME, 0755, spec->script, err) < 0) ||
-            job_reserve(m->folder, "started.json", err) < 0 || job_reserve(m->folder, "outcome.json", err) < 0 ||
-            job_reserve(m->folder, RESULT_NAME, err) < 0)
+        if (write_file(m, JOB_LOG, 0600, "", err) < 0 || write_file(m, JOB_TIMES, 0600, "", err) < 0 ||
+            (spec->script && write_file(m, JOB_SCRIPT, 0755, spec->script, err) < 0) ||
+            job_reserve(m->folder, JOB_STARTED, err) < 0 || job_reserve(m->folder, JOB_OUTCOME, err) < 0 ||
+            job_reserve(m->folder, JOB_RESULT, err) < 0)
                 return -1;
-        return write_file(m, SPEC_NAME, 0600, json_line(spec->json), err);
+        return write_file(m, JOB_SPEC, 0600, json_line(spec->json), err);
 }
 
 static int unpack_inputs(const struct making *m, const struct spec *spec, const struct job *job, int stream, struct error *err)

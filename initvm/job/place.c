@@ -34,7 +34,7 @@ static void catch_signals(void)
 static int open_chroot(struct place *p, const char *what, struct error *err)
 {
         const struct jobs *jobs = p->job->jobs;
-        autofree char *script = job_path(p->job, SCRIPT_NAME);
+        autofree char *script = job_path(p->job, JOB_SCRIPT);
 
         if (store_open(&p->store, jobs->state, jobs->runtime, err) < 0)
                 return -1;
@@ -61,7 +61,7 @@ int place_open(const struct job *job, const struct spec *spec, const char *what,
                 return -1;
         if (!spec->chroot) {
                 p.work = xstrdup(job->work);
-                p.script = job_path(job, SCRIPT_NAME);
+                p.script = job_path(job, JOB_SCRIPT);
         }
         *ret = p;
         p = (struct place)PLACE_INIT;

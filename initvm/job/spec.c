@@ -159,7 +159,7 @@ void spec_done(struct spec *s)
 
 int spec_of(const struct job *job, struct spec *ret, struct error *err)
 {
-        return spec_read(job_read(job, SPEC_NAME, err), ret, err);
+        return spec_read(job_read(job, JOB_SPEC, err), ret, err);
 }
 
 uint32_t spec_project(const struct spec *spec, const struct job *job)

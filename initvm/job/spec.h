@@ -17,8 +17,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPEC_NAME     "spec.json"
-#define SCRIPT_NAME   "script"
 #define SPEC_SIZE_MAX ((size_t)1 << 20) /* a script with comments is far below it */
 
 /* A log is cut there when the spec says nothing: a build that writes more is in a loop. */

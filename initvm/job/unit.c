@@ -114,7 +114,7 @@ int unit_start(const struct job *job, const struct spec *spec, struct error *err
         autostrv char **argv = unit_start_argv(job, spec, program);
         enum job_state state = job_state(job);
 
-        if (state != JOB_CREATED || job_has(job, "cancelled"))
+        if (state != JOB_CREATED || job_has(job, JOB_CANCELLED))
                 return 0;
         if (run(argv, err) == 0)
                 return 0;
