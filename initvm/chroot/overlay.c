@@ -2,6 +2,7 @@
 #include "chroot/overlay.h"
 
 #include "base/file.h"
+#include "base/project.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -104,12 +105,24 @@ static int mount_overlay(struct overlay *o, const char *lower, struct error *err
         return 0;
 }
 
-int overlay_new(const struct store *s, const char *name, const char *command, struct overlay *ret, struct error *err)
+/* Both folders: what is written anew is made in the one, and moved to the other. */
+static int assign_project(const struct overlay *o, uint32_t project, struct error *err)
+{
+        autofree char *work = xasprintf("%s/work", o->folder);
+
+        if (project == 0)
+                return 0;
+        return project_assign(o->upper, project, err) < 0 ? -1 : project_assign(work, project, err);
+}
+
+int overlay_new(const struct store *s, const char *name, const char *command, uint32_t project, struct overlay *ret,
+                struct error *err)
 {
         autofree char *lower = xasprintf("%s/%s/root", s->chroots, name), *id = choose_id(name);
         autooverlay struct overlay o = named(s, id);
 
-        if (make_folders(&o, name, command, err) < 0 || copy_root(&o, lower, err) < 0 || mount_overlay(&o, lower, err) < 0)
+        if (make_folders(&o, name, command, err) < 0 || assign_project(&o, project, err) < 0 || copy_root(&o, lower, err) < 0 ||
+            mount_overlay(&o, lower, err) < 0)
                 return -1;
         *ret = o;
         o = (struct overlay)OVERLAY_INIT;

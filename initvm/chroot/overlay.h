@@ -27,8 +27,10 @@ struct overlay {
         }
 #define autooverlay __attribute__((cleanup(overlay_done)))
 
-/* Mounts one over the chroot `name`, whose folder the caller has locked. `command` is for those who ask who uses it. */
-int overlay_new(const struct store *s, const char *name, const char *command, struct overlay *ret, struct error *err);
+/* Mounts one over the chroot `name`, whose folder the caller has locked. `command` is for those who ask who uses it. What is
+ * changed belongs to that project (base/project.h); 0: to none. */
+int overlay_new(const struct store *s, const char *name, const char *command, uint32_t project, struct overlay *ret,
+                struct error *err);
 
 /* Unmounts; what was changed is still in `upper`. Fails when a process still works in it. */
 int overlay_unmount(struct overlay *o, struct error *err);

@@ -75,7 +75,7 @@ static int begin(struct use *u, struct chroot_command *c, const char *what, stru
         u->fd = store_use_shared(c->store, u->name, err);
         if (u->fd < 0 || runs_check_chroot(c->store, u->name, err) < 0)
                 return -1;
-        return overlay_new(c->store, u->name, command, &u->overlay, err);
+        return overlay_new(c->store, u->name, command, 0, &u->overlay, err);
 }
 
 static void end(struct use *u)

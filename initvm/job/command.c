@@ -4,6 +4,7 @@
 #include "archive/report.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/project.h"
 #include "base/util.h"
 #include "chroot/store.h"
 #include "job/artifacts.h"
@@ -11,7 +12,6 @@
 #include "job/follow.h"
 #include "job/log.h"
 #include "job/new_job.h"
-#include "job/result.h"
 #include "job/runner.h"
 #include "job/unit.h"
 
@@ -54,12 +54,12 @@ static int follow_log(struct job_command *c, struct error *err)
 
         if (parse_u64(c->operands[0], 0, INT64_MAX, &offset) < 0)
                 return error_set(err, ERR_INVALID, "'%s' is not an offset in a log", c->operands[0]);
-        return follow(&c->job, offset, err);
+        return follow(&c->job, offset, FOLLOW_BEAT_MS, err);
 }
 
 static uint64_t log_size(const struct job *job)
 {
-        autofree char *path = job_path(job, LOG_NAME);
+        autofree char *path = job_path(job, JOB_LOG);
         struct stat st;
 
         return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_size;
@@ -68,7 +68,7 @@ static uint64_t log_size(const struct job *job)
 /* Why there is no result. */
 static const char *why_lost(const struct job *job)
 {
-        autojson struct json_object *started = job_read(job, "started.json", NULL);
+        autojson struct json_object *started = job_read(job, JOB_STARTED, NULL);
         autofree char *boot = job_boot_id();
 
         if (started && !streq(json_get_string(started, "boot", ""), boot))
@@ -84,7 +84,7 @@ static struct json_object *describe(const struct job *job, bool here)
 
         json_add_string(o, "state", job_state_name(state));
         if (state == JOB_ENDED)
-                json_add(o, "result", job_read(job, RESULT_NAME, NULL));
+                json_add(o, "result", job_read(job, JOB_RESULT, NULL));
         if (state == JOB_LOST)
                 json_add_string(o, "reason", why_lost(job));
         if (state != JOB_ABSENT)
@@ -121,7 +121,7 @@ static int list(struct job_command *c, struct error *err)
 
 static int copy_times(struct job_command *c, struct error *err)
 {
-        autofree char *path = job_path(&c->job, TIMES_NAME), *piece = xcalloc(1, 64u << 10);
+        autofree char *path = job_path(&c->job, JOB_TIMES), *piece = xcalloc(1, 64u << 10);
         autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         ssize_t n = -1;
 
@@ -134,7 +134,7 @@ static int copy_times(struct job_command *c, struct error *err)
 /* Written down before the unit is stopped: keeper.c. */
 static int write_cancelled(const struct job *job, struct error *err)
 {
-        autofree char *path = job_path(job, "cancelled");
+        autofree char *path = job_path(job, JOB_CANCELLED);
         autoclose int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         return fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
@@ -153,9 +153,13 @@ static int cancel(struct job_command *c, struct error *err)
 
 static int take_away(struct job_command *c, struct error *err)
 {
+        autospec struct spec spec = {0};
+
         if (!job_is(&c->job, c->token))
                 return 0;
-        return cancel(c, err) < 0 ? -1 : job_remove(&c->job, err);
+        if (cancel(c, err) < 0 || spec_of(&c->job, &spec, err) < 0 || job_remove(&c->job, err) < 0)
+                return -1;
+        return spec.disk ? project_limit(c->jobs.folder, spec_project(&spec, &c->job), 0, err) : 0;
 }
 
 static int send_artifacts(struct job_command *c, struct error *err)

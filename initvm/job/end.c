@@ -16,7 +16,7 @@
 
 static bool log_says_no_space(const struct job *job)
 {
-        autofree char *path = job_path(job, LOG_NAME), *tail = xcalloc(1, REASON_TAIL);
+        autofree char *path = job_path(job, JOB_LOG), *tail = xcalloc(1, REASON_TAIL);
         autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
         ssize_t n = fd < 0 ? -1 : pread(fd, tail, REASON_TAIL, MAX(size - (off_t)REASON_TAIL, (off_t)0));
@@ -27,7 +27,7 @@ static bool log_says_no_space(const struct job *job)
 /* Where the keeper could not tell: up to now. */
 static uint64_t wall_until_now(const struct job *job)
 {
-        autojson struct json_object *started = job_read(job, "started.json", NULL);
+        autojson struct json_object *started = job_read(job, JOB_STARTED, NULL);
         uint64_t since = started ? json_get_u64(started, "since", 0) : 0;
 
         return since ? now_ms() - since : 0;
@@ -35,7 +35,7 @@ static uint64_t wall_until_now(const struct job *job)
 
 static int write_result(const struct job *job, struct ending *e, struct error *err)
 {
-        autojson struct json_object *outcome = job_read(job, "outcome.json", NULL);
+        autojson struct json_object *outcome = job_read(job, JOB_OUTCOME, NULL);
         autospec struct spec spec = {0};
 
         if (spec_of(job, &spec, err) < 0)
@@ -43,10 +43,10 @@ static int write_result(const struct job *job, struct ending *e, struct error *e
         outcome_read(outcome, &e->outcome);
         if (!e->outcome.known)
                 e->outcome.wall_ms = wall_until_now(job);
-        e->cancelled = job_has(job, "cancelled");
+        e->cancelled = job_has(job, JOB_CANCELLED);
         e->no_space = log_says_no_space(job);
         stats_read(job->cgroup, &e->stats);
-        return job_write(job, RESULT_NAME, result_new(e, &spec), true, err);
+        return job_write(job, JOB_RESULT, result_new(e, &spec), true, err);
 }
 
 int end_unstarted(const struct job *job, struct error *err)

@@ -22,6 +22,7 @@ struct follower {
         const struct job *job;
         int log, watch;
         off_t offset;
+        unsigned beat_ms;
         uint64_t beat; /* now_ms() of the next heartbeat */
         char *piece;
 };
@@ -65,7 +66,7 @@ static void beat(struct follower *f)
         json_add_u64(values, "written", stats.written);
         json_add(o, "heartbeat", values);
         report_object(STDERR_FILENO, o);
-        f->beat = now_ms() + FOLLOW_HEARTBEAT_S * 1000;
+        f->beat = now_ms() + f->beat_ms;
 }
 
 /* Nobody tells when a job is lost: its keeper has ended without a result. That is seen at the next heartbeat. */
@@ -101,9 +102,9 @@ static int wait_for_more(struct follower *f, struct error *err)
 
 static int run(struct follower *f, struct error *err)
 {
-        f->beat = now_ms() + FOLLOW_HEARTBEAT_S * 1000;
+        f->beat = now_ms() + f->beat_ms;
         for (;;) {
-                bool ended = job_has(f->job, "result.json"); /* asked first: nothing is written after it */
+                bool ended = job_has(f->job, JOB_RESULT); /* asked first: nothing is written after it */
 
                 if (copy(f, err) < 0)
                         return -1;
@@ -114,11 +115,11 @@ static int run(struct follower *f, struct error *err)
         }
 }
 
-int follow(const struct job *job, uint64_t offset, struct error *err)
+int follow(const struct job *job, uint64_t offset, unsigned beat_ms, struct error *err)
 {
-        autofree char *log = job_path(job, LOG_NAME), *piece = xcalloc(1, PIECE);
+        autofree char *log = job_path(job, JOB_LOG), *piece = xcalloc(1, PIECE);
         autoclose int fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        struct follower f = {.job = job, .log = fd, .watch = watch, .offset = (off_t)offset, .piece = piece};
+        struct follower f = {.job = job, .log = fd, .watch = watch, .offset = (off_t)offset, .beat_ms = beat_ms, .piece = piece};
 
         if (fd < 0 || watch < 0 || inotify_add_watch(watch, job->folder, IN_MODIFY | IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR) < 0)
                 return error_errno(err, errno, "cannot follow job %s", job->id);

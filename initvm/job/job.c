@@ -91,7 +91,7 @@ int job_find(const struct jobs *jobs, const char *id, const char *token, struct 
                             .work = xasprintf("%s/%s/work", jobs->folder, id),
                             .unit = xasprintf("initvm-job-%s.service", id),
                             .cgroup = xasprintf("%s/initvm.slice/initvm-jobs.slice/initvm-job-%s.service", jobs->cgroup, id)};
-        spec = job_read(ret, SPEC_NAME, NULL);
+        spec = job_read(ret, JOB_SPEC, NULL);
         found = spec ? json_get_string(spec, "token", NULL) : NULL;
         ret->token = found ? xstrdup(found) : NULL;
         ret->boot = xstrdup(spec ? json_get_string(spec, "boot", "") : "");
@@ -134,13 +134,13 @@ enum job_state job_state(const struct job *job)
 
         if (!job->token || access(job->folder, F_OK) < 0)
                 return JOB_ABSENT;
-        if (job_has(job, "result.json"))
+        if (job_has(job, JOB_RESULT))
                 return JOB_ENDED;
         if (access(job->cgroup, F_OK) == 0)
                 return JOB_RUNNING;
-        if (job_has(job, "result.json")) /* it has just ended */
+        if (job_has(job, JOB_RESULT)) /* it has just ended */
                 return JOB_ENDED;
-        if (job_has(job, "started.json"))
+        if (job_has(job, JOB_STARTED))
                 return JOB_LOST;
         return streq(job->boot, boot) ? JOB_CREATED : JOB_ABSENT;
 }

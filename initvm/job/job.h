@@ -29,6 +29,15 @@
 #define JOB_TOKEN_DIGITS 32
 #define JOB_HIDDEN       ".new-"
 
+#define JOB_SPEC      "spec.json"
+#define JOB_SCRIPT    "script"
+#define JOB_LOG       "log"
+#define JOB_TIMES     "times"
+#define JOB_STARTED   "started.json"
+#define JOB_OUTCOME   "outcome.json"
+#define JOB_CANCELLED "cancelled"
+#define JOB_RESULT    "result.json"
+
 #define JOBS_CGROUP "/sys/fs/cgroup"
 
 struct jobs {

@@ -111,7 +111,7 @@ static int finish(struct keeper *k, struct error *err)
         job_log_close(&k->log);
         if (!k->outcome.known)
                 return error_set(err, ERR_FAILED, "the runner of job %s has ended without a report", k->job->id);
-        return job_write(k->job, "outcome.json", outcome_json(&k->outcome), false, err);
+        return job_write(k->job, JOB_OUTCOME, outcome_json(&k->outcome), false, err);
 }
 
 /* ---- the begin */
@@ -158,7 +158,7 @@ static int write_started(const struct keeper *k, struct error *err)
 
         json_add_string(o, "boot", boot);
         json_add_u64(o, "since", k->since); /* now_ms(), of this boot */
-        return job_write(k->job, "started.json", o, false, err);
+        return job_write(k->job, JOB_STARTED, o, false, err);
 }
 
 static void block_signals(void)
@@ -177,8 +177,8 @@ static int keep(struct keeper *k, const struct spec *spec, struct error *err)
         int r;
 
         /* Whoever cancels writes that down first and stops the unit then: one of the two is noticed. */
-        if (write_started(k, err) < 0 || job_has(k->job, "cancelled"))
-                return job_has(k->job, "cancelled") ? 0 : -1;
+        if (write_started(k, err) < 0 || job_has(k->job, JOB_CANCELLED))
+                return job_has(k->job, JOB_CANCELLED) ? 0 : -1;
         if (job_log_open(&k->log, k->job, spec->log, err) < 0 || start_runner(k, spec, err) < 0)
                 return -1;
         k->loop = loop_new();

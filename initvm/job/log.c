@@ -15,7 +15,7 @@
 
 int job_log_open(struct job_log *l, const struct job *job, uint64_t limit, struct error *err)
 {
-        autofree char *log = job_path(job, LOG_NAME), *times = job_path(job, TIMES_NAME);
+        autofree char *log = job_path(job, JOB_LOG), *times = job_path(job, JOB_TIMES);
 
         *l = (struct job_log){.fd = open(log, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW),
                               .times = open(times, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW),

@@ -14,9 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOG_NAME   "log"
-#define TIMES_NAME "times"
-
 /* Kept of the end of a log that was cut: a compiler's last words and what make(1) says to them. */
 #define LOG_TAIL ((size_t)64 * 1024)
 

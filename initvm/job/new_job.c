@@ -3,8 +3,8 @@
 
 #include "archive/unpack.h"
 #include "base/file.h"
+#include "base/project.h"
 #include "job/log.h"
-#include "job/result.h"
 #include "job/spec.h"
 #include "job/unit.h"
 
@@ -101,21 +101,24 @@ static int write_files(const struct making *m, const struct spec *spec, const ch
 
         json_add_string(spec->json, "token", token);
         json_add_string(spec->json, "boot", boot);
-        if (write_file(m, LOG_NAME, 0600, "", err) < 0 || write_file(m, TIMES_NAME, 0600, "", err) < 0 ||
-            (spec->script && write_file(m, SCRIPT_NAME, 0755, spec->script, err) < 0) ||
-            job_reserve(m->folder, "started.json", err) < 0 || job_reserve(m->folder, "outcome.json", err) < 0 ||
-            job_reserve(m->folder, RESULT_NAME, err) < 0)
+        if (write_file(m, JOB_LOG, 0600, "", err) < 0 || write_file(m, JOB_TIMES, 0600, "", err) < 0 ||
+            (spec->script && write_file(m, JOB_SCRIPT, 0755, spec->script, err) < 0) ||
+            job_reserve(m->folder, JOB_STARTED, err) < 0 || job_reserve(m->folder, JOB_OUTCOME, err) < 0 ||
+            job_reserve(m->folder, JOB_RESULT, err) < 0)
                 return -1;
-        return write_file(m, SPEC_NAME, 0600, json_line(spec->json), err);
+        return write_file(m, JOB_SPEC, 0600, json_line(spec->json), err);
 }
 
-static int unpack_inputs(const struct making *m, const struct spec *spec, int stream, struct error *err)
+static int unpack_inputs(const struct making *m, const struct spec *spec, const struct job *job, int stream, struct error *err)
 {
         autofree char *work = xasprintf("%s/work", m->folder);
         const struct unpack_options options = {.fd = stream, .target = work, .into = true};
 
         if (mkdir(work, 0755) < 0 || chmod(work, 0755) < 0)
                 return error_errno(err, errno, "cannot make the folder '%s'", work);
+        if (spec->disk && (project_assign(work, spec_project(spec, job), err) < 0 ||
+                           project_limit(work, spec_project(spec, job), spec->disk, err) < 0))
+                return -1;
         return spec->inputs ? unpack(&options, err) : 0;
 }
 
@@ -147,7 +150,8 @@ int new_job(const struct jobs *jobs, const char *id, const char *token, int stre
         line = read_line(stream, err);
         if (!line || spec_read(json_parse(line, strlen(line), err), &spec, err) < 0)
                 return -1;
-        if (make_folder(jobs, &m, err) < 0 || unpack_inputs(&m, &spec, stream, err) < 0 || write_files(&m, &spec, token, err) < 0)
+        if (make_folder(jobs, &m, err) < 0 || unpack_inputs(&m, &spec, &job, stream, err) < 0 ||
+            write_files(&m, &spec, token, err) < 0)
                 return -1;
         if (access(job.folder, F_OK) == 0 && (unit_stop(&job, err) < 0 || job_remove(&job, err) < 0))
                 return -1;

@@ -34,13 +34,13 @@ static void catch_signals(void)
 static int open_chroot(struct place *p, const char *what, struct error *err)
 {
         const struct jobs *jobs = p->job->jobs;
-        autofree char *script = job_path(p->job, SCRIPT_NAME);
+        autofree char *script = job_path(p->job, JOB_SCRIPT);
 
         if (store_open(&p->store, jobs->state, jobs->runtime, err) < 0)
                 return -1;
         p->use = store_use_shared(&p->store, p->spec->chroot, err);
         if (p->use < 0 || runs_check_chroot(&p->store, p->spec->chroot, err) < 0 ||
-            overlay_new(&p->store, p->spec->chroot, what, &p->overlay, err) < 0)
+            overlay_new(&p->store, p->spec->chroot, what, spec_project(p->spec, p->job), &p->overlay, err) < 0)
                 return -1;
         p->work = xstrdup(PLACE_WORK);
         p->script = xstrdup(PLACE_SCRIPT);
@@ -61,7 +61,7 @@ int place_open(const struct job *job, const struct spec *spec, const char *what,
                 return -1;
         if (!spec->chroot) {
                 p.work = xstrdup(job->work);
-                p.script = job_path(job, SCRIPT_NAME);
+                p.script = job_path(job, JOB_SCRIPT);
         }
         *ret = p;
         p = (struct place)PLACE_INIT;

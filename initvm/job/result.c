@@ -99,8 +99,26 @@ static struct judgement not_run(const struct ending *e)
         return (struct judgement){result, 0, xstrdup(e->outcome.message)};
 }
 
+static struct judgement out_of_space(const struct ending *e, const struct spec *spec)
+{
+        const char *how = process_status_text(e->outcome.wait_status);
+        char *message;
+
+        if (spec->disk)
+                message = xasprintf(
+                        "the command failed (%s), and its log says that the disk is full: the job's limit is %s, raise it with "
+                        "--disk; or it is the VM's disk that is full",
+                        how, format_size(spec->disk));
+        else
+                message = xasprintf(
+                        "the command failed (%s), and its log says that the VM's disk is full; remove what is not needed "
+                        "there, or make a larger VM",
+                        how);
+        return (struct judgement){"disk-full", process_exit_status(e->outcome.wait_status), message};
+}
+
 /* It ended by itself. */
-static struct judgement by_itself(const struct ending *e)
+static struct judgement by_itself(const struct ending *e, const struct spec *spec)
 {
         int status = e->outcome.wait_status;
         bool exited = WIFEXITED(status);
@@ -109,10 +127,7 @@ static struct judgement by_itself(const struct ending *e)
         if (status == 0)
                 j.message = xstrdup("the command succeeded");
         else if (e->no_space)
-                j = (struct judgement){"disk-full", process_exit_status(status),
-                                       xasprintf("the command failed (%s), and its log says that the VM's disk is full; remove "
-                                                 "what is not needed there, or make a larger VM",
-                                                 process_status_text(status))};
+                j = out_of_space(e, spec);
         else
                 j.message = xasprintf("the command failed: %s", process_status_text(status));
         return j;
@@ -139,12 +154,12 @@ static struct judgement judge(const struct ending *e, const struct spec *spec)
         if (ended_itself && o->code != ERR_NONE)
                 return not_run(e);
         if (ended_itself && o->wait_status == 0)
-                return by_itself(e);
+                return by_itself(e, spec);
         /* A command whose process was killed for memory may fail before systemd hears of that. */
         if (streq(e->service_result, "oom-kill") || e->stats.oom_kills > 0)
                 return out_of_memory(spec);
         if (ended_itself)
-                return by_itself(e);
+                return by_itself(e, spec);
         if (streq(e->service_result, "watchdog"))
                 return (struct judgement){
                         "silence", 0,

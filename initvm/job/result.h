@@ -9,8 +9,6 @@
 #include "job/spec.h"
 #include "job/stats.h"
 
-#define RESULT_NAME "result.json"
-
 /* outcome.json, as the keeper writes it. */
 struct outcome {
         bool known;           /* there is one: the keeper has lived up to the command's end */

@@ -12,6 +12,10 @@
 #define CPUS_MIN 0.01
 #define CPUS_MAX 4096.0
 
+/* The projects of jobs: a range of their own, in which those of jobs that are there at the same time differ. */
+#define PROJECT_FIRST 0x49000000u
+#define PROJECTS      (1u << 24)
+
 /* What a build of a package leaves beside its source: dpkg-genchanges(1), dpkg-genbuildinfo(1). */
 static const char *const package_artifacts[] = {"*.deb", "*.udeb", "*.ddeb", "*.changes", "*.buildinfo"};
 
@@ -30,11 +34,10 @@ static int read_cpus(struct json_object *o, unsigned *ret_percent, struct error 
 static int read_limits(struct json_object *o, struct spec *s, struct error *err)
 {
         struct json_object *cpus = NULL;
-        const struct json_field fields[] = {{"timeout", JSON_FIELD_U64, 0, &s->timeout_ms},
-                                            {"silenceTimeout", JSON_FIELD_U64, 0, &s->silence_ms},
-                                            {"memory", JSON_FIELD_U64, 0, &s->memory},
-                                            {"cpus", JSON_FIELD_ANY, 0, &cpus},
-                                            {"log", JSON_FIELD_U64, 0, &s->log}};
+        const struct json_field fields[] = {
+                {"timeout", JSON_FIELD_U64, 0, &s->timeout_ms}, {"silenceTimeout", JSON_FIELD_U64, 0, &s->silence_ms},
+                {"memory", JSON_FIELD_U64, 0, &s->memory},      {"cpus", JSON_FIELD_ANY, 0, &cpus},
+                {"disk", JSON_FIELD_U64, 0, &s->disk},          {"log", JSON_FIELD_U64, 0, &s->log}};
 
         if (json_read_lenient(o, fields, ARRAY_SIZE(fields), err) < 0)
                 return error_prefix(err, "'limits'");
@@ -156,5 +159,10 @@ void spec_done(struct spec *s)
 
 int spec_of(const struct job *job, struct spec *ret, struct error *err)
 {
-        return spec_read(job_read(job, SPEC_NAME, err), ret, err);
+        return spec_read(job_read(job, JOB_SPEC, err), ret, err);
+}
+
+uint32_t spec_project(const struct spec *spec, const struct job *job)
+{
+        return spec->disk ? PROJECT_FIRST + (uint32_t)(strtoull(job->id, NULL, 10) % PROJECTS) : 0;
 }

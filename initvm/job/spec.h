@@ -5,7 +5,8 @@
  *
  * {"name": TEXT, "command": [WORD...] | "script": TEXT | "package": {"dsc": FILE} | {"folder": NAME}, "chroot": NAME (absent: the
  * machine itself), "user": NAME (absent: root), "environment": {NAME: VALUE}, "packages": [NAME...], "artifacts": [GLOB...],
- * "allowEmpty": BOOL, "limits": {"timeout": ms, "silenceTimeout": ms, "memory": bytes, "cpus": NUMBER, "log": bytes},
+ * "allowEmpty": BOOL, "limits": {"timeout": ms, "silenceTimeout": ms, "memory": bytes, "cpus": NUMBER, "disk": bytes,
+ * "log": bytes},
  * "network": BOOL (true), "inputs": BOOL (false)}
  */
 #pragma once
@@ -16,8 +17,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPEC_NAME     "spec.json"
-#define SCRIPT_NAME   "script"
 #define SPEC_SIZE_MAX ((size_t)1 << 20) /* a script with comments is far below it */
 
 /* A log is cut there when the spec says nothing: a build that writes more is in a loop. */
@@ -37,8 +36,8 @@ struct spec {
         bool allow_empty;
         bool network;
         bool inputs;
-        uint64_t timeout_ms, silence_ms, memory, log; /* 0: none */
-        unsigned cpu_percent;                         /* of one CPU; 0: none */
+        uint64_t timeout_ms, silence_ms, memory, disk, log; /* 0: none */
+        unsigned cpu_percent;                               /* of one CPU; 0: none */
 };
 #define autospec __attribute__((cleanup(spec_done)))
 
@@ -49,3 +48,6 @@ void spec_done(struct spec *spec);
 /* The one of a job's folder. */
 struct job;
 int spec_of(const struct job *job, struct spec *ret, struct error *err);
+
+/* The project (base/project.h) of what the job takes on the disk; 0 when there is no limit. */
+uint32_t spec_project(const struct spec *spec, const struct job *job);

@@ -41,14 +41,19 @@ static void add_limits(char ***v, const struct spec *spec)
                 strv_addf(v, "--property=MemoryMax=%" PRIu64, spec->memory);
                 strv_add(v, "--property=MemorySwapMax=0");
         }
+        if (spec->disk) /* who has it is not held by quotas: neither root, nor the overlay that root has mounted */
+                strv_add(v, "--property=CapabilityBoundingSet=~CAP_SYS_RESOURCE");
         if (spec->cpu_percent)
                 strv_addf(v, "--property=CPUQuota=%u%%", spec->cpu_percent);
 }
 
 char **unit_start_argv(const struct job *job, const struct spec *spec, const char *program)
 {
+        /* systemd-nspawn makes control groups below the unit's. Of the controllers only one that is there anyway: cpuset, which
+         * 'yes' would bring, has the kernel patch its own code when the first group gets it and when the last one goes, and an
+         * emulated CPU that executes just that code may stumble over it (an int3 that nobody knows of). */
         static const char *const properties[] = {
-                "KillMode=mixed",    "OOMPolicy=stop",       "OOMScoreAdjust=-900", "NotifyAccess=main", "Delegate=yes",
+                "KillMode=mixed",    "OOMPolicy=stop",       "OOMScoreAdjust=-900", "NotifyAccess=main", "Delegate=pids",
                 "CPUAccounting=yes", "MemoryAccounting=yes", "IOAccounting=yes",    "TasksMax=infinity",
         };
         char **v = NULL;
@@ -109,7 +114,7 @@ int unit_start(const struct job *job, const struct spec *spec, struct error *err
         autostrv char **argv = unit_start_argv(job, spec, program);
         enum job_state state = job_state(job);
 
-        if (state != JOB_CREATED || job_has(job, "cancelled"))
+        if (state != JOB_CREATED || job_has(job, JOB_CANCELLED))
                 return 0;
         if (run(argv, err) == 0)
                 return 0;

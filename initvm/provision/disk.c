@@ -134,17 +134,44 @@ static int hide_mounts(const char *root, struct error *err)
         return 0;
 }
 
+/* A program of e2fsprogs, which works on the image in fd. */
+static int run(char *const *argv, int fd, struct error *err)
+{
+        const struct process_fd fds[] = {{fd, fd}, {STDOUT_FILENO, 1}, {STDERR_FILENO, 2}};
+        const struct process_options options = {.fds = fds, .n_fds = ARRAY_SIZE(fds), .cwd = "/"};
+        int status;
+        pid_t pid;
+
+        if (process_spawn(argv, &options, &pid, err) < 0)
+                return -1;
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return error_errno(err, errno, "waiting for %s", argv[0]);
+        if (status != 0)
+                return error_set(err, ERR_FAILED, "making the root file system failed: %s ended with %s", argv[0],
+                                 process_status_text(status));
+        return 0;
+}
+
+/* Project quotas limit the disk of build jobs. mke2fs(8) of Debian 12 does not count in them what it puts in; tune2fs(8) does. */
+static int add_quotas(int fd, const struct disk_layout *layout, struct error *err)
+{
+        autostrv char **argv = NULL;
+
+        for (const char *const *s = (const char *const[]){"tune2fs", "-O", "project", "-Q", "prjquota", NULL}; *s; s++)
+                strv_add(&argv, *s);
+        strv_addf(&argv, "/proc/self/fd/%d?offset=%llu", fd, (unsigned long long)layout->root_start);
+        return run(argv, fd, err);
+}
+
 int disk_make_root(int fd, const char *root, const struct disk_layout *layout, const char *filesystem, struct error *err)
 {
         autofree char *file = xasprintf("/proc/self/fd/%d", fd);
         autofree char *offset = xasprintf("offset=%llu,root_owner=0:0", (unsigned long long)layout->root_start);
         autofree char *blocks = xasprintf("%lluk", (unsigned long long)layout->root_size / 1024);
         autofree char *journal = xasprintf("size=%d", JOURNAL_MIB);
-        const struct process_fd fds[] = {{fd, fd}, {STDOUT_FILENO, 1}, {STDERR_FILENO, 2}};
-        const struct process_options options = {.fds = fds, .n_fds = ARRAY_SIZE(fds), .cwd = "/"};
         autostrv char **argv = NULL;
-        int status;
-        pid_t pid;
+        bool ext4 = streq(filesystem, "ext4");
 
         if (hide_mounts(root, err) < 0 || check_size(root, layout, err) < 0)
                 return -1;
@@ -156,20 +183,14 @@ int disk_make_root(int fd, const char *root, const struct disk_layout *layout, c
                 strv_add(&argv, "-J");
                 strv_add(&argv, journal);
         }
-        if (streq(filesystem, "ext4")) {
+        if (ext4) {
                 /* What a newer mke2fs turns on, and the GRUB of Debian 12 cannot read. */
                 strv_add(&argv, "-O");
                 strv_add(&argv, "^metadata_csum_seed,^orphan_file");
         }
         strv_add(&argv, file);
         strv_add(&argv, blocks);
-        if (process_spawn(argv, &options, &pid, err) < 0)
+        if (run(argv, fd, err) < 0)
                 return -1;
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return error_errno(err, errno, "waiting for mke2fs");
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return error_set(err, ERR_FAILED, "making the root file system failed: mke2fs ended with %s",
-                                 process_status_text(status));
-        return 0;
+        return ext4 ? add_quotas(fd, layout, err) : 0;
 }

@@ -161,7 +161,7 @@ static void test_overlay_left_over(void **state)
         need_root();
         open_store(state, &s);
         assert_int_equal(make(&s, "box", &err), 0);
-        if (overlay_new(&s, "box", "a test", &o, &err) < 0)
+        if (overlay_new(&s, "box", "a test", 0, &o, &err) < 0)
                 fail_msg("%s", err.message);
         folder = xstrdup(o.folder);
         mount = xstrdup(o.mount);

@@ -237,6 +237,22 @@ static void test_watchdog(void **state)
         assert_string_equal(message, "WATCHDOG=1");
 }
 
+/* In a process of its own, with its standard output in the file `copy` and its reports in `reports`. */
+static pid_t start_follower(void **state, const struct job *job, uint64_t offset, unsigned beat_ms)
+{
+        autofree char *copy = scratch_path(state, "copy"), *reports = scratch_path(state, "reports");
+        struct error err = ERROR_INIT;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                if (dup2(open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDOUT_FILENO) < 0 ||
+                    dup2(open(reports, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDERR_FILENO) < 0)
+                        _exit(99);
+                _exit(follow(job, offset, beat_ms, &err) < 0 ? (int)err.code : 0);
+        }
+        return pid;
+}
+
 /* Whoever follows from the begin has the log to the last byte when the result is there. */
 static void test_followed(void **state)
 {
@@ -247,12 +263,7 @@ static void test_followed(void **state)
         pid_t keeper, follower;
 
         make(state, "{\"script\": \"for i in 1 2 3 4 5; do echo $i; sleep 0.05; done\"}", &jobs, &job);
-        follower = fork();
-        if (follower == 0) {
-                if (dup2(open(copy, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), STDOUT_FILENO) < 0)
-                        _exit(2);
-                _exit(follow(&job, 2, &err) < 0);
-        }
+        follower = start_follower(state, &job, 2, FOLLOW_BEAT_MS);
         keeper = start(state, keeper_main);
         assert_int_equal(wait_for(keeper), 0);
         json_object_put(end(state, &job, "success"));
@@ -261,12 +272,32 @@ static void test_followed(void **state)
         assert_string_equal(text, "2\n3\n4\n5\n");
 }
 
+/* One whose keeper has ended without a result is found lost at the next heartbeat, and one that is removed ends at once. */
+static void test_followed_to_nowhere(void **state)
+{
+        autofree char *reports = scratch_path(state, "reports"), *text = NULL;
+        autojobs struct jobs jobs = {0};
+        autojob struct job job = JOB_INIT;
+        struct error err = ERROR_INIT;
+        pid_t follower;
+
+        make(state, "{\"script\": \"true\"}", &jobs, &job);
+        assert_int_equal(job_write(&job, "started.json", json_new(), false, &err), 0);
+        follower = start_follower(state, &job, 0, 10);
+        assert_int_equal(WEXITSTATUS(wait_for(follower)), ERR_STATE);
+        text = file_read(reports, 4096, NULL, &err);
+        assert_true(str_has_prefix(text, "{\"heartbeat\":{\"silence\":"));
+        follower = start_follower(state, &job, 0, FOLLOW_BEAT_MS);
+        assert_int_equal(job_remove(&job, &err), 0);
+        assert_int_equal(WEXITSTATUS(wait_for(follower)), ERR_NOT_FOUND);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(test_to_the_end),       TEST(test_told_to_end), TEST(test_keeper_killed),
-                TEST(test_cancelled_before), TEST(test_watchdog),    TEST(test_followed),
+                TEST(test_to_the_end), TEST(test_told_to_end), TEST(test_keeper_killed),       TEST(test_cancelled_before),
+                TEST(test_watchdog),   TEST(test_followed),    TEST(test_followed_to_nowhere),
         };
 
         umask(0);

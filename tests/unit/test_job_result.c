@@ -33,6 +33,12 @@ static const struct {
          "disk-full",
          2,
          "disk is full"},
+        {"the job's limit",
+         {UNIT("success", "0"), .outcome = {RAN(W_EXITCODE(2, 0))}, .no_space = true},
+         false,
+         "disk-full",
+         2,
+         "the job's limit is 1 KiB, raise it with --disk"},
         {"full, by a signal",
          {UNIT("success", "0"), .outcome = {RAN(W_EXITCODE(0, 6))}, .no_space = true},
          false,
@@ -118,7 +124,7 @@ static const struct {
 
 static void test_judgement(void **state)
 {
-        const struct spec plain = {.timeout_ms = 1500, .silence_ms = 2000, .memory = 4096};
+        const struct spec plain = {.timeout_ms = 1500, .silence_ms = 2000, .memory = 4096, .disk = 1024};
         const struct spec in_chroot = {.chroot = "box"};
         (void)state;
 
@@ -132,15 +138,19 @@ static void test_judgement(void **state)
         }
 }
 
-static void test_memory_of_the_machine(void **state)
+/* Where the job itself has no limit. */
+static void test_limits_of_the_machine(void **state)
 {
-        const struct ending e = {.service_result = "oom-kill", .exit_status = ""};
+        const struct ending memory = {.service_result = "oom-kill", .exit_status = ""};
+        const struct ending disk = {UNIT("success", "0"), .outcome = {RAN(W_EXITCODE(2, 0))}, .no_space = true};
         const struct spec unlimited = {0};
-        autojson struct json_object *o = result_new(&e, &unlimited);
+        autojson struct json_object *one = result_new(&memory, &unlimited), *two = result_new(&disk, &unlimited);
         (void)state;
 
-        assert_string_equal(json_get_string(o, "result", ""), "oom");
-        assert_non_null(strstr(json_get_string(o, "message", ""), "the VM ran out of memory"));
+        assert_string_equal(json_get_string(one, "result", ""), "oom");
+        assert_non_null(strstr(json_get_string(one, "message", ""), "the VM ran out of memory"));
+        assert_string_equal(json_get_string(two, "result", ""), "disk-full");
+        assert_non_null(strstr(json_get_string(two, "message", ""), "make a larger VM"));
 }
 
 static void test_outcome(void **state)
@@ -197,7 +207,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_judgement),
-                cmocka_unit_test(test_memory_of_the_machine),
+                cmocka_unit_test(test_limits_of_the_machine),
                 cmocka_unit_test(test_outcome),
                 cmocka_unit_test(test_no_space),
                 cmocka_unit_test_setup_teardown(test_stats, scratch_setup, scratch_teardown),

@@ -24,7 +24,8 @@ static void test_all(void **state)
 
         if (read_text("{\"name\": \"n\", \"command\": [\"a\", \"b c\"], \"chroot\": \"box\", \"user\": \"eve\", \"environment\": "
                       "{\"A\": \"b=c\"}, \"packages\": [\"git\"], \"artifacts\": [\"*.deb\"], \"allowEmpty\": true, \"limits\": "
-                      "{\"timeout\": 1, \"silenceTimeout\": 2, \"memory\": 3, \"cpus\": 1.5, \"log\": 4, \"future\": 5}, "
+                      "{\"timeout\": 1, \"silenceTimeout\": 2, \"memory\": 3, \"cpus\": 1.5, \"log\": 4, \"disk\": 5, "
+                      "\"future\": 5}, "
                       "\"network\": false, \"inputs\": true, \"future\": {}}",
                       &s, &err) < 0)
                 fail_msg("%s", err.message);
@@ -36,7 +37,7 @@ static void test_all(void **state)
         assert_string_equal(s.packages[0], "git");
         assert_string_equal(s.artifacts[0], "*.deb");
         assert_true(s.allow_empty && s.inputs && !s.network);
-        assert_true(s.timeout_ms == 1 && s.silence_ms == 2 && s.memory == 3 && s.cpu_percent == 150 && s.log == 4);
+        assert_true(s.timeout_ms == 1 && s.silence_ms == 2 && s.memory == 3 && s.cpu_percent == 150 && s.log == 4 && s.disk == 5);
 }
 
 static void test_absent(void **state)
@@ -112,7 +113,7 @@ static void test_unit(void **state)
         autofree char *plain = unit_of("{\"script\": \"a\"}");
         autofree char *limited =
                 unit_of("{\"script\": \"a\", \"limits\": {\"timeout\": 1500, \"silenceTimeout\": 20, \"memory\": "
-                        "4096, \"cpus\": 0.25}}");
+                        "4096, \"cpus\": 0.25, \"disk\": 9}}");
         (void)state;
 
         assert_non_null(strstr(plain, "|--unit=initvm-job-7.service|"));
@@ -122,10 +123,12 @@ static void test_unit(void **state)
         assert_null(strstr(plain, "RuntimeMaxSec"));
         assert_null(strstr(plain, "MemoryMax"));
         assert_null(strstr(plain, "CPUQuota"));
+        assert_null(strstr(plain, "CapabilityBoundingSet"));
         assert_non_null(strstr(limited, "|--property=RuntimeMaxSec=1500ms|"));
         assert_non_null(strstr(limited, "|--property=WatchdogSec=20ms|--property=WatchdogSignal=SIGTERM|"));
         assert_non_null(strstr(limited, "|--property=MemoryMax=4096|--property=MemorySwapMax=0|"));
         assert_non_null(strstr(limited, "|--property=CPUQuota=25%|"));
+        assert_non_null(strstr(limited, "|--property=CapabilityBoundingSet=~CAP_SYS_RESOURCE|"));
 }
 
 int main(void)

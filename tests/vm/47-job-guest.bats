@@ -248,6 +248,32 @@ stopped() { [ "$(vm_get base state)" = stopped ]; }
 	same_remains "$before"
 }
 
+@test "four at the same time in one chroot: each sees its own changes" {
+	local id
+	for id in 121 122 123 124; do
+		job create "$id" <<<'{"script": "echo $ID >/etc/state; echo $ID >file; sleep 3; cat /etc/state file", "chroot": "tiny", "environment": {"ID": "'"$id"'"}}'
+	done
+	for id in 121 122 123 124; do
+		initvm exec -n base -- "$agent" --job start "$id" "$(token "$id")" 3>&- &
+		pids[id]=$!
+	done
+	for id in 121 122 123 124; do
+		wait "${pids[id]}"
+		[ "$(job follow "$id" 0 2>/dev/null | tr '\n' ' ')" = "$id $id " ]
+		[ "$(result_of "$id" result)" = exited ]
+	done
+}
+
+@test "what a job takes on the disk is limited: its workspace, and in a chroot everything that it changes" {
+	ends 110 '{"script": "head -c 20000000 /dev/zero >big", "limits": {"disk": 10000000}}' disk-full 1 'raise it with --disk'
+	[ "$(guest du -sk "$jobs/110/work" | cut -f 1)" -le 9800 ]
+	ends 111 '{"script": "cd /root; busybox dd if=/dev/zero of=big bs=1000 count=20000", "chroot": "tiny", "limits": {"disk": 10000000}}' disk-full 1
+	ends 112 '{"script": "busybox dd if=/dev/zero of=big bs=1000 count=6000; cd /root; busybox dd if=/dev/zero of=big bs=1000 count=6000", "chroot": "tiny", "limits": {"disk": 10000000}}' disk-full 1
+	ends 113 '{"script": "busybox dd if=/dev/zero of=/root/big bs=1000 count=8000", "chroot": "tiny", "limits": {"disk": 10000000}}' exited 0
+	job remove 110
+	ends 110 '{"script": "head -c 20000000 /dev/zero >big"}' exited 0
+}
+
 @test "a shell in the kept workspace, and in the same chroot" {
 	ends 90 '{"script": "echo kept >file", "chroot": "tiny", "user": "eve", "environment": {"A": "b"}}' exited 0
 	run job run 90 -- sh -c 'pwd; cat file; id -u; echo $A; exit 7'
