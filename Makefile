@@ -51,12 +51,12 @@ PROGRAM_provision := initvm-provision
 PROGRAM_agent := initvm-agent
 PROGRAM_ssh := initvm-ssh
 ARCHIVES_cli := cli archive binfmt io wire base
-ARCHIVES_daemon := daemon provision io wire base
+ARCHIVES_daemon := daemon provision archive io wire base
 ARCHIVES_provision := provision io wire base
 ARCHIVES_agent := agent job chroot archive binfmt io wire base
 ARCHIVES_ssh := ssh io wire base
 PKGS_cli := json-c libmd
-PKGS_daemon := libvirt libvirt-qemu json-c
+PKGS_daemon := libvirt libvirt-qemu json-c libmd
 PKGS_provision := json-c
 PKGS_ssh := libssh json-c
 
@@ -149,9 +149,10 @@ FUZZ := $(BUILD)/fuzz
 # that need further libraries (checksums, XML, compression) are kept out by having their names stand for nothing.
 ARCHIVE_FORMATS_OUT := 7zip iso9660 mtree mtree_classic warc xar zip
 ARCHIVE_FORMATS = $(foreach f,$(ARCHIVE_FORMATS_OUT),-Wl,--defsym=archive_write_set_format_$f=0)
-# In the command line it is static as well: with the shared one come libxml2, ICU and the C++ runtime, and loading them takes three
-# times as long as all the rest of a short command.
+# In the command line and the daemon it is static as well: with the shared one come libxml2, ICU and the C++ runtime, and loading
+# them takes three times as long as all the rest of a short command.
 LIBS_cli = $(ARCHIVE_FORMATS) -Wl,--as-needed -Wl,-Bstatic -larchive -Wl,-Bdynamic -lacl -llzma -lzstd -llz4 -lbz2 -lz
+LIBS_daemon = $(LIBS_cli)
 
 $(eval $(call variant_rules,$(BUILD),PLAIN,$$(CC)))
 $(eval $(call variant_rules,$(ASAN),ASAN,$$(CC)))
@@ -182,10 +183,16 @@ TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CON
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(ASAN)/tests/%,$(UNIT_SOURCES))
 FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(ASAN)/tests/%,$(FUZZ_SOURCES))
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ)/bin/%,$(FUZZ_SOURCES))
-OBJECTS += $(patsubst %.c,$(ASAN)/obj/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) $(FUZZ_SOURCES) tests/lib/fuzz_replay.c)
+OBJECTS += $(patsubst %.c,$(ASAN)/obj/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) $(FUZZ_SOURCES) tests/lib/fuzz_replay.c tests/lib/job_server.c)
 OBJECTS += $(patsubst %.c,$(FUZZ)/obj/%.o,$(FUZZ_SOURCES)) $(patsubst %.c,$(BUILD)/obj/%.o,$(BENCH_SOURCES))
 
 $(ASAN)/tests/test_%: $(ASAN)/obj/tests/unit/test_%.o $(patsubst %.c,$(ASAN)/obj/%.o,$(UNIT_HELPERS)) $(TEST_ARCHIVES)
+	@mkdir -p $(@D)
+	$(say) LINK '$@'
+	$(Q)$(CC) $(ASAN_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS)
+
+# A daemon for the end-to-end tests of build jobs.
+$(ASAN)/tests/job_server: $(ASAN)/obj/tests/lib/job_server.o $(patsubst %.c,$(ASAN)/obj/%.o,$(UNIT_HELPERS)) $(TEST_ARCHIVES)
 	@mkdir -p $(@D)
 	$(say) LINK '$@'
 	$(Q)$(CC) $(ASAN_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS)
@@ -223,13 +230,13 @@ print-lint-flags:
 all: $(PROGRAMS) ## build the programs
 all-asan: $(ASAN_PROGRAMS) ## build them with ASan and UBSan
 
-check: $(ASAN_PROGRAMS) $(UNIT_TESTS) $(FUZZ_REPLAYS) ## unit tests, fuzz corpora and end-to-end tests (no VM), sanitized
+check: $(ASAN_PROGRAMS) $(ASAN)/tests/job_server $(UNIT_TESTS) $(FUZZ_REPLAYS) ## unit tests, fuzz corpora and end-to-end tests (no VM), sanitized
 	@INITVM_BIN=$(CURDIR)/$(ASAN)/bin scripts/run-tests check $(UNIT_TESTS) $(FUZZ_REPLAYS) $(sort $(wildcard tests/e2e/*.bats))
 
 check-unit: $(BUILD)/bin/initvm-agent $(BUILD)/bin/initvm-ssh $(UNIT_TESTS) $(FUZZ_REPLAYS) ## only the unit tests and the fuzz corpora
 	@scripts/run-tests check-unit $(UNIT_TESTS) $(FUZZ_REPLAYS)
 
-check-e2e: $(ASAN_PROGRAMS) ## only the end-to-end tests
+check-e2e: $(ASAN_PROGRAMS) $(ASAN)/tests/job_server ## only the end-to-end tests
 	@INITVM_BIN=$(CURDIR)/$(ASAN)/bin scripts/run-tests check-e2e $(sort $(wildcard tests/e2e/*.bats))
 
 check-vm: all ## the suite on a real guest; TESTS='tests/vm/30-exec.bats' runs a part of it
@@ -259,7 +266,7 @@ FUZZ_SECONDS ?= 30
 fuzz: $(FUZZ_TARGETS) ## run every fuzz target for FUZZ_SECONDS (30)
 	@scripts/fuzz $(FUZZ_SECONDS) $(FUZZ)/corpus $(FUZZ_TARGETS)
 
-MAN_PAGES = $(sort $(wildcard initvm/*/*.[18]))
+MAN_PAGES = $(sort $(wildcard initvm/*/*.[158]))
 install: all ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/images $(DESTDIR)$(DATADIR)/preseed
 	$(INSTALL) -m 755 $(BUILD)/bin/initvm $(DESTDIR)$(BINDIR)/

@@ -78,6 +78,8 @@ static void take_line(struct report_reader *r)
         } else if (o && json_get(o, "path")) {
                 free(r->path);
                 r->path = xstrdup(json_get_string(o, "path", ""));
+        } else if (o && r->object) {
+                r->object(r->userdata, o);
         } else if (!r->other) {
                 r->other = xstrndup((const char *)buf_head(&r->line), buf_size(&r->line));
         }

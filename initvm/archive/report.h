@@ -31,6 +31,7 @@ void report_object(int fd, struct json_object *owned);
 struct report_reader {
         void (*warning)(void *userdata, const char *text);
         void (*progress)(void *userdata, struct json_object *event); /* may be NULL */
+        void (*object)(void *userdata, struct json_object *o);       /* a line that is none of the above; may be NULL */
         void *userdata;
 
         uint64_t total;     /* 0: not told */

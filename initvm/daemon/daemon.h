@@ -20,6 +20,17 @@ struct daemon {
         uint64_t started; /* now_ms() */
         char **recovered; /* sentences on what was found and cleaned at the start, for the next create */
         struct manager *manager;
+        struct jobs *jobs;
+        struct daemon_machines *machines; /* of the jobs */
         struct server *server;
         bool quit; /* the process is to end */
+
+        /* A VM has come or gone, or what it was doing has ended: soon who waits for that looks again. NULL: nobody does. */
+        void (*changed)(struct daemon *d);
 };
+
+static inline void daemon_changed(struct daemon *d)
+{
+        if (d->changed)
+                d->changed(d);
+}

@@ -5,6 +5,7 @@
  */
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/jobs.h"
 #include "daemon/libvirt_connection.h"
 #include "daemon/manager.h"
 #include "daemon/methods.h"
@@ -174,6 +175,34 @@ static int take_lock(const char *path, struct error *err)
         return take_fd(&fd);
 }
 
+static void look_again(void *userdata)
+{
+        struct daemon *d = userdata;
+
+        daemon_machines_changed(d->machines);
+        jobs_kick(d->jobs);
+}
+
+/* Not at once: whoever tells of a change is in the middle of it. */
+static void on_changed(struct daemon *d)
+{
+        loop_post(d->loop, look_again, d);
+}
+
+static int begin_jobs(struct daemon *d, struct error *err)
+{
+        struct job_machines machines;
+
+        d->machines = daemon_machines_new(d);
+        machines = daemon_machines_ops(d->machines);
+        d->jobs = jobs_new(d->loop, d->paths.state, &machines, err);
+        if (!d->jobs)
+                return -1;
+        d->changed = on_changed;
+        jobs_begin(d->jobs);
+        return 0;
+}
+
 static int serve(struct daemon *d, int ready_fd, struct error *err)
 {
         const char *no_kvm;
@@ -186,7 +215,7 @@ static int serve(struct daemon *d, int ready_fd, struct error *err)
         d->worker = worker_new(d->loop);
         d->accel = accel_new(d->loop, d->paths.cache, d->machine, no_kvm);
         d->manager = manager_new(d, err);
-        listen_fd = d->manager ? listen_on(d->paths.socket, err) : -1;
+        listen_fd = d->manager && begin_jobs(d, err) == 0 ? listen_on(d->paths.socket, err) : -1;
         if (listen_fd < 0)
                 return -1;
         d->server = server_new(d->loop, listen_fd, &methods_interface, INITVM_VERSION, d);
@@ -201,10 +230,14 @@ static void let_go(struct daemon *d)
         if (d->server)
                 unlink(d->paths.socket);
         server_free(d->server);
+        d->changed = NULL;
+        jobs_stop(d->jobs);
         worker_free(d->worker);
         manager_free(d->manager);
+        daemon_machines_free(take_ptr(d->machines));
         accel_free(d->accel);
         loop_dispatch(d->loop); /* what was posted for later */
+        jobs_free(take_ptr(d->jobs));
         strv_free(d->recovered);
         paths_done(&d->paths);
 }

@@ -36,6 +36,7 @@ void manager_add(struct manager *m, struct vm *vm)
 {
         m->vms = xrealloc(m->vms, m->n_vms + 1, sizeof(*m->vms));
         m->vms[m->n_vms++] = vm;
+        daemon_changed(m->daemon);
 }
 
 void manager_remove(struct manager *m, struct vm *vm)
@@ -46,6 +47,7 @@ void manager_remove(struct manager *m, struct vm *vm)
                         break;
                 }
         vm_free(vm);
+        daemon_changed(m->daemon);
 }
 
 static struct vm *find_by_uuid(struct manager *m, virDomainPtr domain)

@@ -309,6 +309,16 @@ static const struct server_method methods[] = {
         {"org.initvm.Accept", false, true, methods_accept},
         {"org.initvm.WaitReady", false, false, methods_wait_ready},
         {"org.initvm.PrepareSsh", false, false, methods_prepare_ssh},
+        {"org.initvm.SubmitJob", false, false, methods_submit_job},
+        {"org.initvm.ListJobs", false, false, methods_list_jobs},
+        {"org.initvm.JobStatus", false, false, methods_job_status},
+        {"org.initvm.WatchJobs", true, false, methods_watch_jobs},
+        {"org.initvm.WaitJob", false, false, methods_wait_job},
+        {"org.initvm.CancelJob", false, false, methods_cancel_job},
+        {"org.initvm.RetryJob", false, false, methods_retry_job},
+        {"org.initvm.RemoveJob", false, false, methods_remove_job},
+        {"org.initvm.PruneJobs", false, false, methods_prune_jobs},
+        {"org.initvm.LimitJobs", false, false, methods_limit_jobs},
 };
 
 /* What org.varlink.service tells to whoever asks. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What methods.c (quick ones), methods_operations.c (long ones, with progress) and methods_network.c share. */
+/* What methods.c (quick ones), methods_operations.c (long ones, with progress), methods_network.c and methods_jobs.c share. */
 #pragma once
 
 #include "base/json.h"
@@ -29,3 +29,14 @@ int methods_listen(struct call *call, struct json_object *parameters, void *user
 int methods_accept(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_wait_ready(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_prepare_ssh(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+
+int methods_submit_job(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_list_jobs(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_job_status(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_watch_jobs(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_wait_job(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_cancel_job(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_retry_job(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_remove_job(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_prune_jobs(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_limit_jobs(struct call *call, struct json_object *parameters, void *userdata, struct error *err);

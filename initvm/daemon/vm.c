@@ -88,6 +88,11 @@ bool vm_starting(const struct vm *vm)
         return streq(vm->operation, "starting");
 }
 
+const char *vm_acceleration(const struct vm *vm)
+{
+        return vm->running_kvm ? "kvm" : "tcg";
+}
+
 struct channel *vm_channel(struct vm *vm)
 {
         return vm->channel;
@@ -132,6 +137,7 @@ void vm_operation_end(struct vm *vm, const struct error *err)
         loop_source_free(take_ptr(vm->deadline));
         if (err && !vm->domain)
                 vm_wake_waiters(vm, VM_WANTED_ANY, err);
+        daemon_changed(vm->daemon);
         if (done)
                 done(vm->userdata, err);
 }
@@ -329,7 +335,7 @@ struct json_object *vm_describe(struct vm *vm, int domain_state)
                 json_add_string(o, "channelTrouble", vm->channel_trouble);
         if (vm->ssh_port)
                 json_add_u64(o, "sshPort", vm->ssh_port);
-        json_add_string(o, "acceleration", vm->running_kvm ? "kvm" : "tcg");
+        json_add_string(o, "acceleration", vm_acceleration(vm));
         pid = qemu_pid(vm);
         if (pid)
                 json_add_u64(o, "pid", pid);

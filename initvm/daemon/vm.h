@@ -37,6 +37,7 @@ void vm_moved(struct vm *vm, const char *folder);     /* its folder was renamed 
 bool vm_busy(const struct vm *vm, struct error *err); /* an operation is under way: ERR_STATE naming it */
 bool vm_active(const struct vm *vm);                  /* has a domain */
 bool vm_starting(const struct vm *vm);                /* a start is under way, with a domain or not yet */
+const char *vm_acceleration(const struct vm *vm);     /* "kvm" or "tcg", while it runs */
 struct channel *vm_channel(struct vm *vm);            /* NULL when not running */
 struct console *vm_console(struct vm *vm);            /* NULL when not running */
 

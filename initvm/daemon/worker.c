@@ -10,6 +10,7 @@
 struct job {
         loop_fn run;
         loop_fn done;
+        loop_fn drop; /* or NULL */
         void *userdata;
         struct job *next;
 };
@@ -63,9 +64,14 @@ struct worker *worker_new(struct loop *loop)
 
 void worker_run(struct worker *w, loop_fn run, loop_fn done, void *userdata)
 {
+        worker_run_or(w, run, done, NULL, userdata);
+}
+
+void worker_run_or(struct worker *w, loop_fn run, loop_fn done, loop_fn drop, void *userdata)
+{
         struct job *job = xcalloc(1, sizeof(*job));
 
-        *job = (struct job){.run = run, .done = done, .userdata = userdata};
+        *job = (struct job){.run = run, .done = done, .drop = drop, .userdata = userdata};
         pthread_mutex_lock(&w->lock);
         *w->end = job;
         w->end = &job->next;
@@ -86,6 +92,8 @@ void worker_free(struct worker *w)
         while (w->first) {
                 struct job *job = w->first;
                 w->first = job->next;
+                if (job->drop)
+                        job->drop(job->userdata);
                 free(job);
         }
         pthread_cond_destroy(&w->wake);

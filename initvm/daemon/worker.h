@@ -15,5 +15,7 @@ struct worker;
 
 struct worker *worker_new(struct loop *loop);
 void worker_run(struct worker *w, loop_fn run, loop_fn done, void *userdata);
+/* The same; when it is dropped, `drop` is called instead of both. */
+void worker_run_or(struct worker *w, loop_fn run, loop_fn done, loop_fn drop, void *userdata);
 /* Waits for the running jobs; drops the waiting ones; their `done` is not called. */
 void worker_free(struct worker *w);

@@ -5,9 +5,10 @@
 
 load ../lib/common
 
-commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward chroot cache ps daemon help version
+commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward submit job chroot cache ps daemon help version
 	completion)
 chroot_commands=(create build list show shell run clone rename remove export import)
+job_commands=(list show logs wait watch cancel fetch shell retry remove prune limit)
 
 setup_file() { new_home; }
 teardown_file() { remove_home; }
@@ -232,6 +233,12 @@ teardown() {
 			grep -qF -- "$option" <<<"$text" || { echo "chroot $command $option is not in initvm(1)"; false; }
 		done
 	done
+	for command in "${job_commands[@]}"; do
+		grep -qF -- "job $command" <<<"$text"
+		for option in $(initvm job "$command" --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+			grep -qF -- "$option" <<<"$text" || { echo "job $command $option is not in initvm(1)"; false; }
+		done
+	done
 	for command in list prune; do
 		grep -qF -- "cache $command" <<<"$text"
 		for option in $(initvm cache "$command" --help | grep -oE -- '--[a-z-]+'); do
@@ -245,11 +252,12 @@ teardown() {
 	while read -r line; do
 		run initvm "$line" --help
 		expect 0
-	done < <(grep -oE '\binitvm( -n [a-z]+)? (create|start|exec|shell|cp|ssh-config|ssh|forward|attach|stop|destroy|list|status|images|help|daemon)\b' "$TREE/README.md" |
+	done < <(grep -oE '\binitvm( -n [a-z]+)? (create|start|exec|shell|cp|ssh-config|ssh|forward|attach|stop|destroy|list|status|images|help|submit|daemon)\b' "$TREE/README.md" |
 		sed -E 's/initvm( -n [a-z]+)? //' | sort -u)
 	local options
 	options=$(for word in "${commands[@]}"; do initvm "$word" --help; done
-		for word in "${chroot_commands[@]}"; do initvm chroot "$word" --help; done)
+		for word in "${chroot_commands[@]}"; do initvm chroot "$word" --help; done
+		for word in "${job_commands[@]}"; do initvm job "$word" --help; done)
 	for word in $(grep -oE '(^|[ `])--[a-z]+' "$TREE/README.md" | tr -d ' \`' | sort -u); do
 		grep -qF -- "$word" <<<"$options" || { echo "README: $word"; false; }
 	done

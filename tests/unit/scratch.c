@@ -2,6 +2,7 @@
 #include "scratch.h"
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/util.h"
 
 #include <dirent.h>
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 int scratch_setup(void **state)
 {
@@ -50,4 +53,26 @@ size_t scratch_open_fds(void)
                 n++;
         closedir(d);
         return n;
+}
+
+char *scratch_output(char *const *argv)
+{
+        struct buf b = {0};
+        int out[2], status = 0;
+        ssize_t n;
+        pid_t pid;
+
+        if (pipe2(out, O_CLOEXEC) < 0)
+                abort();
+        const struct process_fd fds[] = {{out[1], 1}, {STDERR_FILENO, 2}};
+        const struct process_options options = {.fds = fds, .n_fds = ARRAY_SIZE(fds)};
+        if (process_spawn(argv, &options, &pid, NULL) < 0)
+                abort();
+        close(out[1]);
+        while ((n = read(out[0], buf_reserve(&b, 4096), 4096)) > 0)
+                buf_commit(&b, (size_t)n);
+        close(out[0]);
+        if (waitpid(pid, &status, 0) != pid || status != 0)
+                abort();
+        return buf_take_string(&b);
 }

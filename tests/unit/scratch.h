@@ -16,3 +16,6 @@ char *scratch_file(void **state, const char *name, const void *data, size_t n, u
 
 /* Fds that this process has open. */
 size_t scratch_open_fds(void);
+
+/* What a program, searched in PATH, writes to its standard output; it must end with status 0. Owned. */
+char *scratch_output(char *const *argv);
