@@ -101,6 +101,35 @@ void job_collect_timed(struct job_run *run, const struct error *err)
         job_run_go(run, STEP_SEAL);
 }
 
+/* All is on the disk here: nothing more is needed of the guest, whoever ends from now on. */
+static void keep_outcome(struct job_run *run)
+{
+        struct job_record *r = &run->job->record;
+        struct error err = ERROR_INIT;
+
+        r->outcome = run->outcome;
+        r->status = run->status;
+        free(r->message);
+        r->message = run->message && *run->message ? xstrdup(run->message) : NULL;
+        if (job_save(run->job, &err) < 0)
+                job_run_fail(run, &err);
+        else
+                job_run_go(run, STEP_REMOVE);
+}
+
+bool job_collect_known(struct job_run *run)
+{
+        const struct job_record *r = &run->job->record;
+
+        if (r->outcome == JOB_QUEUED)
+                return false;
+        run->outcome = r->outcome;
+        run->status = r->status;
+        free(run->message);
+        run->message = r->message ? xstrdup(r->message) : NULL;
+        return true;
+}
+
 static void run_seal(void *userdata)
 {
         struct pending *p = userdata;
@@ -131,7 +160,7 @@ static void on_sealed(void *userdata)
                         r->artifacts = json_object_get(run->artifacts);
                 }
                 if (!p->seal.failed)
-                        job_run_go(run, STEP_REMOVE);
+                        keep_outcome(run);
                 else if (p->seal.err.code == ERR_PROTOCOL && ++run->fetches < FETCHES_MAX)
                         job_run_go(run, STEP_ARTIFACTS);
                 else

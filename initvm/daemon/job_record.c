@@ -53,7 +53,7 @@ static bool token_valid(const char *token)
 
 static int read_record(struct json_object *o, struct job_record *r, struct error *err)
 {
-        const char *vm, *name, *state, *token, *acceleration = NULL, *message = NULL;
+        const char *vm, *name, *state, *token, *acceleration = NULL, *message = NULL, *outcome = NULL;
         struct json_object *spec, *result = NULL, *artifacts = NULL;
         struct job_record n = {0};
         struct job_spec checked;
@@ -79,6 +79,7 @@ static int read_record(struct json_object *o, struct job_record *r, struct error
                 {"workspace", JSON_FIELD_BOOL, 0, &n.workspace},
                 {"workspaceKept", JSON_FIELD_BOOL, 0, &n.workspace_kept},
                 {"result", JSON_FIELD_OBJECT, 0, &result},
+                {"outcome", JSON_FIELD_STRING, 0, &outcome},
                 {"status", JSON_FIELD_U64, 0, &n.status},
                 {"message", JSON_FIELD_STRING, 0, &message},
                 {"artifacts", JSON_FIELD_ARRAY, 0, &artifacts},
@@ -88,6 +89,8 @@ static int read_record(struct json_object *o, struct job_record *r, struct error
                 return -1;
         if (job_state_from_name(state, &n.state) < 0)
                 return error_set(err, ERR_INVALID, "'%s' is no state", state);
+        if (outcome && (job_state_from_name(outcome, &n.outcome) < 0 || !job_state_final(n.outcome)))
+                return error_set(err, ERR_INVALID, "'%s' is no outcome", outcome);
         if (!token_valid(token) || !vm_name_valid(vm))
                 return error_set(err, ERR_INVALID, "'token' or 'vm' is malformed");
         if (job_spec_read(spec, &checked, err) < 0)
@@ -148,7 +151,7 @@ static struct json_object *common(const struct job_record *r)
         add_time(o, "logBase", r->log_base);
         add_true(o, "inputs", r->inputs);
         add_true(o, "workspace", r->workspace);
-        if (job_state_final(r->state))
+        if (job_state_final(r->state) || r->outcome != JOB_QUEUED)
                 json_add_u64(o, "status", r->status);
         json_add_string(o, "message", r->message);
         json_add(o, "result", json_object_get(r->result));
@@ -165,6 +168,8 @@ int job_record_save(const struct job_record *r, const char *folder, struct error
         json_add_string(o, "token", r->token);
         add_time(o, "preparations", r->preparations);
         add_true(o, "cancel", r->cancel);
+        if (r->outcome != JOB_QUEUED)
+                json_add_string(o, "outcome", job_state_text(r->outcome));
         add_true(o, "workspaceKept", r->workspace_kept);
         text = xasprintf("%s\n", json_line(o));
         return file_write_atomic(path, 0600, text, strlen(text), err);

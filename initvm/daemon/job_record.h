@@ -29,7 +29,8 @@ struct job_record {
         bool workspace;                /* there may be one in the guest */
         bool workspace_kept;           /* ... which is to stay */
         struct json_object *result;    /* the guest's; NULL while there is none */
-        uint64_t status;               /* of a final state: what initvm exits with */
+        enum job_state outcome;        /* while collecting: the state that it ends with, once all is here; JOB_QUEUED before */
+        uint64_t status;               /* of a final state, or an outcome: what initvm exits with */
         char *message;                 /* one sentence about a final state, or why it is queued again; NULL: nothing to say */
         struct json_object *artifacts; /* an array of {name, size, sha256}; NULL: none were fetched */
 };

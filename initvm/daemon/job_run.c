@@ -217,6 +217,10 @@ static void machine_gone(struct job_run *run, const struct error *err)
                 job_run_lost(run, err->message);
                 return;
         }
+        if (job_collect_known(run)) {
+                job_collect_end(run);
+                return;
+        }
         job_collect_judge(run);
         if (run->outcome != JOB_SUCCEEDED || !job_collect_wanted(run)) {
                 job_collect_end(run);
@@ -247,8 +251,10 @@ static void on_machine_ready(struct job_run *run, const struct error *why_not)
         job_chores_ready(run->jobs, r->vm);
         if (r->state == JOB_PREPARING)
                 job_run_go(run, STEP_CHROOT);
+        else if (r->state == JOB_RUNNING)
+                job_run_go(run, STEP_STATUS);
         else
-                job_run_go(run, r->state == JOB_RUNNING ? STEP_STATUS : STEP_ARTIFACTS);
+                job_run_go(run, job_collect_known(run) ? STEP_REMOVE : STEP_ARTIFACTS);
 }
 
 static void on_ready(void *userdata, const struct error *why_not)

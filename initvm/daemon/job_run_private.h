@@ -79,6 +79,7 @@ void job_prepare_create(struct job_run *run);
 bool job_collect_wanted(const struct job_run *run); /* there are to be artifacts */
 void job_collect_judge(struct job_run *run);        /* what the result comes to when nothing else goes wrong */
 void job_collect_end(struct job_run *run);          /* ... and that it is */
+bool job_collect_known(struct job_run *run);        /* all is here already, and what it ends as is known */
 void job_collect_artifacts(struct job_run *run);
 void job_collect_fetched(struct job_run *run, const struct error *err);
 void job_collect_times(struct job_run *run);

@@ -223,6 +223,7 @@ void job_again(struct job *job, const char *why)
         r->attempt++;
         r->preparations = 0;
         r->prepared = r->started = r->finished = 0;
+        r->outcome = JOB_QUEUED;
         json_object_put(take_ptr(r->result));
         json_object_put(take_ptr(job->heartbeat));
         job_record_new_token(r);

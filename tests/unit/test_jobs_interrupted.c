@@ -55,6 +55,34 @@ static void test_daemon_ends(void **state)
         assert_int_equal(t->vm.starts, 1);
 }
 
+/* The guest has removed its workspace, and the daemon or the VM ends before that was heard: what is on the host is enough. */
+static void test_ends_while_workspace_goes(void **state)
+{
+        struct jobs_test *t = *state;
+
+        for (int vm_ends = 0; vm_ends < 2; vm_ends++) {
+                unsigned removed = guest_calls(t, "--job remove");
+                uint64_t id;
+
+                guest_knob(t, "hang.remove", "");
+                id = jobs_submit_text(t, "{\"script\":\"echo >a\",\"artifacts\":[\"a\"]}");
+                jobs_until(t, id, JOB_COLLECTING);
+                for (int i = 0; i < 500 && guest_calls(t, "--job remove") == removed; i++)
+                        jobs_run_for(t, 20);
+                autofree char *workspace = xasprintf("%s/guest/jobs/%llu", t->folder, (unsigned long long)id);
+                assert_return_code(tree_remove(workspace, NULL), 0);
+                if (vm_ends)
+                        job_vm_kill(&t->vm);
+                else
+                        jobs_daemon_stop(t);
+                guest_knob(t, "hang.remove", NULL);
+                if (!vm_ends)
+                        jobs_daemon_begin(t);
+                assert_int_equal(jobs_until(t, id, JOB_SUCCEEDED)->status, 0);
+                assert_true(job_has_file(t, id, "artifacts.tar"));
+        }
+}
+
 static void test_connection_is_lost(void **state)
 {
         struct jobs_test *t = *state;
@@ -183,8 +211,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, jobs_setup, jobs_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(test_daemon_ends),       TEST(test_connection_is_lost), TEST(test_vm_ends),      TEST(test_lost_is_retried),
-                TEST(test_vm_and_daemon_end), TEST(test_other_token),        TEST(test_helper_fails), TEST(test_given_up),
+                TEST(test_daemon_ends),        TEST(test_ends_while_workspace_goes),
+                TEST(test_connection_is_lost), TEST(test_vm_ends),
+                TEST(test_lost_is_retried),    TEST(test_vm_and_daemon_end),
+                TEST(test_other_token),        TEST(test_helper_fails),
+                TEST(test_given_up),
         };
 
         return cmocka_run_group_tests_name("jobs_interrupted", tests, NULL, NULL);
