@@ -265,3 +265,28 @@ teardown() {
 		grep -qE "^$word:" "$TREE/Makefile" || { echo "README: make $word"; false; }
 	done
 }
+
+@test "a switch stands alone, or with yes or no behind it" {
+	run initvm chroot run box --accelerate=maybe -- true
+	expect 125 "'--accelerate=maybe': must be yes or no"
+	run initvm chroot create box --accelerate no # which is another operand
+	expect 2
+}
+
+@test "chroot build: what is wrong with its operands is told before anything begins" {
+	local folder=$BATS_TEST_TMPDIR/context
+	run initvm chroot build box "$folder"
+	expect 1 "cannot read '$folder'"
+	touch "$folder"
+	run initvm chroot build box "$folder"
+	expect 2 'is no folder'
+	rm "$folder"
+	mkdir "$folder"
+	run initvm chroot build box "$folder"
+	expect 1 'no Dockerfile'
+	echo FROM box >"$folder/Containerfile"
+	run initvm chroot build box "$folder" --build-arg NAME
+	expect 2 'must be NAME=VALUE'
+	run initvm chroot build box "$folder" -f /nosuchfile
+	expect 1 '/nosuchfile'
+}
