@@ -86,7 +86,8 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
                 buf_printf(&b, "  <metadata>\n    <initvm:ssh xmlns:initvm='" METADATA_URI "' port='%u'/>\n  </metadata>\n",
                            (unsigned)options->ssh_port);
         buf_printf(&b, "  <memory unit='b'>%llu</memory>\n", (unsigned long long)record->memory);
-        buf_printf(&b, "  <vcpu>%llu</vcpu>\n", (unsigned long long)record->cpus);
+        buf_printf(&b, "  <vcpu>%llu</vcpu>\n",
+                   (unsigned long long)(options->kvm ? record->cpus : MIN(record->cpus, machine->tcg_cpus)));
         buf_printf(&b, "  <os>\n    <type arch='%s' machine='%s'>hvm</type>\n", machine->uname, machine->type);
         buf_printf(&b, "    <kernel>%s/kernel</kernel>\n    <initrd>%s/initrd</initrd>\n", boot_folder, boot_folder);
         buf_printf(&b, "    <cmdline>%s console=%s panic=-1 oops=panic%s%s</cmdline>\n  </os>\n", command_line, machine->console,

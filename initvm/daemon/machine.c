@@ -40,6 +40,14 @@ static const struct machine machines[] = {
                  */
                 .tcg_cpu = "<cpu mode='maximum'><feature policy='disable' name='cx16'/><feature policy='disable' "
                            "name='la57'/><feature policy='disable' name='erms'/></cpu>",
+                /*
+                 * Linux patches its own code while it runs (static keys: the first TCP connection, a BPF program, a control
+                 * group's controller ...), with an int3 in the place of what changes meanwhile (text_poke_bp(),
+                 * arch/x86/kernel/alternative.c).  QEMU 7.2 lets another CPU's thread go on with a translation of that int3 after
+                 * it is gone: "Oops: int3", and the guest has panicked, in one boot of about ten with two CPUs.  One CPU is also
+                 * the quicker one for whatever starts many processes.
+                 */
+                .tcg_cpus = 1,
                 /* Emulated CPUs share one time stamp counter; without "reliable" Linux would not believe it and read the HPET,
                  * one exit to QEMU for each look at the clock. */
                 .tcg_command_line = TCG_COMMAND_LINE " tsc=reliable",
@@ -55,6 +63,7 @@ static const struct machine machines[] = {
                 /* No ACPI: libvirt has it on arm64 only with UEFI, and a kernel that is booted directly gets a device tree. */
                 .features = "<gic version='3'/>",
                 .tcg_cpu = "<cpu mode='maximum'/>",
+                .tcg_cpus = CPUS_MAX,
                 .tcg_command_line = TCG_COMMAND_LINE,
         },
 };

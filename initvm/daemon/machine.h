@@ -16,6 +16,7 @@ struct machine {
         const char *serial_target, *serial_model;
         const char *features;         /* XML inside <features> */
         const char *tcg_cpu;          /* XML of <cpu> under software emulation */
+        unsigned tcg_cpus;            /* so many CPUs at most under software emulation */
         const char *tcg_command_line; /* of the kernel, under software emulation */
 };
 

@@ -36,6 +36,7 @@ static void let_go(struct vm *vm)
         error_set(&err, ERR_STATE, "VM '%s' has stopped", vm->record.name);
         vm_wake_waiters(vm, VM_WANTED_ANY, &err);
         vm_agent_forget(vm);
+        vm_stop_forget(vm);
         vm_close_channel(vm);
         vm_forget_network(vm);
         console_free(take_ptr(vm->console));

@@ -35,8 +35,9 @@ struct vm {
         vm_done_fn done;
         void *userdata;
         struct loop_source *deadline;
-        bool hello_wanted; /* the operation ends with Hello */
-        bool stopping;     /* the domain's end is what the operation wants */
+        bool hello_wanted;              /* the operation ends with Hello */
+        struct stopping *stop_prepared; /* what comes before the guest is asked, under way: vm_stop.c */
+        bool stopping;                  /* the domain's end is what the operation wants */
         struct vm_waiter *waiters;
 };
 
@@ -44,6 +45,7 @@ void vm_operation_begin(struct vm *vm, const char *name, vm_progress_fn progress
 void vm_operation_end(struct vm *vm, const struct error *err);
 void vm_report(struct vm *vm, struct json_object *owned_progress);
 void vm_save_record(struct vm *vm);
+void vm_stop_forget(struct vm *vm); /* the domain has ended while the stop was prepared */
 
 /* What a waiter waits for, and which waiters are woken. */
 enum vm_wanted { VM_WANTED_AGENT = 1, VM_WANTED_CONSOLE = 2, VM_WANTED_ANY = 3 };

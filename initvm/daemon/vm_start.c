@@ -186,7 +186,7 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
 {
         struct starting *s = userdata;
         struct vm *vm = s->vm;
-        const struct machine *machine = machine_find(vm->record.architecture);
+        const struct machine *known = machine_find(vm->record.architecture), *machine = known ? known : vm->daemon->machine;
         autofree char *boot = boot_folder(&vm->record, vm->folder);
         struct domain_options options = {
                 .folder = vm->folder, .boot_folder = boot, .kvm = kvm, .unsafe_writes = s->options.unsafe_writes};
@@ -204,11 +204,12 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
                 return;
         }
         if (why_not) {
-                autofree char *text = xasprintf("no KVM, using software emulation (about ten times slower): %s", why_not);
+                autofree char *text = xasprintf("no KVM, using software emulation (about ten times slower%s): %s",
+                                                vm->record.cpus > machine->tcg_cpus ? ", and one CPU only" : "", why_not);
                 vm_report(vm, progress_warning(text));
         }
         s->kvm = kvm;
-        s->xml = domain_xml(&vm->record, machine ? machine : vm->daemon->machine, &options);
+        s->xml = domain_xml(&vm->record, machine, &options);
         make_console_log(vm);
         worker_run(vm->daemon->worker, create_domain, on_created, s);
 }

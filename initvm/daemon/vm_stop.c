@@ -25,6 +25,17 @@ static struct stopping *stopping_new(struct vm *vm)
         return s;
 }
 
+/* In a worker. A guest may reboot instead of shutting down: because its kernel panics on the way, or somebody was faster. That is
+ * an end as well, where otherwise nobody would be there any more who was asked to shut down. */
+static void end_at_reboot(void *userdata)
+{
+        struct stopping *s = userdata;
+
+        if (virDomainSetLifecycleAction(s->domain, VIR_DOMAIN_LIFECYCLE_REBOOT, VIR_DOMAIN_LIFECYCLE_ACTION_DESTROY,
+                                        VIR_DOMAIN_AFFECT_LIVE) < 0)
+                log_warning("a VM that reboots instead of shutting down will not be stopped by that: %s", virt_error());
+}
+
 /* In a worker. */
 static void shutdown_by_acpi(void *userdata)
 {
@@ -34,7 +45,7 @@ static void shutdown_by_acpi(void *userdata)
                 log_warning("cannot shut the VM down: %s", virt_error());
 }
 
-static void on_acpi_done(void *userdata)
+static void stopping_free(void *userdata)
 {
         struct stopping *s = userdata;
 
@@ -59,8 +70,7 @@ static void on_destroyed(void *userdata)
 
         if (s->failed)
                 vm_operation_end(s->vm, &s->err);
-        virDomainFree(s->domain);
-        free(s);
+        stopping_free(s);
 }
 
 static void kill_domain(struct vm *vm)
@@ -78,7 +88,7 @@ static void on_deadline(void *userdata)
 
 static void press_power_button(struct vm *vm)
 {
-        worker_run(vm->daemon->worker, shutdown_by_acpi, on_acpi_done, stopping_new(vm));
+        worker_run(vm->daemon->worker, shutdown_by_acpi, stopping_free, stopping_new(vm));
 }
 
 struct request {
@@ -150,6 +160,27 @@ static void shut_down(struct vm *vm)
                 press_power_button(vm);
 }
 
+static void on_prepared(void *userdata)
+{
+        struct stopping *s = userdata;
+        struct vm *vm = s->vm;
+
+        stopping_free(s);
+        if (!vm) /* it has ended */
+                return;
+        vm->stop_prepared = NULL;
+        vm->boot_refresh = vm->agent_usable ? boot_refresh_start(vm, shut_down) : NULL;
+        if (!vm->boot_refresh)
+                shut_down(vm);
+}
+
+void vm_stop_forget(struct vm *vm)
+{
+        if (vm->stop_prepared)
+                vm->stop_prepared->vm = NULL;
+        vm->stop_prepared = NULL;
+}
+
 void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata)
 {
         struct error err = ERROR_INIT;
@@ -176,7 +207,6 @@ void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_f
         }
         vm->deadline = loop_add_timer(vm->daemon->loop, on_deadline, vm);
         loop_timer_arm(vm->deadline, options->timeout_ms ? options->timeout_ms : STOP_TIMEOUT_MS);
-        vm->boot_refresh = vm->agent_usable ? boot_refresh_start(vm, shut_down) : NULL;
-        if (!vm->boot_refresh)
-                shut_down(vm);
+        vm->stop_prepared = stopping_new(vm);
+        worker_run(vm->daemon->worker, end_at_reboot, on_prepared, vm->stop_prepared);
 }

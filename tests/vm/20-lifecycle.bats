@@ -100,6 +100,16 @@ setup_file() { need_base; }
 	initvm start -n base
 }
 
+@test "stop of a guest that reboots instead: stopped, and not only when the time is up" {
+	guest sh -c 'printf "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=sh -c \"echo b >/proc/sysrq-trigger\"\n" >/run/systemd/system/again.service
+		systemctl start again'
+	run initvm stop -n base
+	expect 0
+	[[ $output != *killed* ]]
+	[ "$(vm_get base state)" = stopped ]
+	initvm start -n base
+}
+
 @test "a kernel or an initrd that is new in the guest is what the next start boots" {
 	local folder old new
 	folder=$(dirname "$(vm_get base consoleLog)")
