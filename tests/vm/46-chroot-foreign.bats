@@ -84,38 +84,6 @@ setup() {
 	[ "$(chroot_ show armhf-hello --json | json origin)" = 'saved from armhf' ]
 }
 
-# What is in the chroot $1, but for logs, caches and what holds times: type, mode, owner, links, times of files, content.
-content() {
-	guest sh -c 'cd "/var/lib/initvm/chroots/$1/root" &&
-		find . \( -path ./var/log -o -path ./var/cache -o -path ./etc/ld.so.cache \) -prune -o \( -type f -printf "%p %m %U:%G %n %s\n" \
-			-o -type l -printf "%p %U:%G %l\n" -o -printf "%p %y %m %U:%G\n" \) | sort
-		find usr -type f -printf "%p %T@\n" | sort
-		find . \( -path ./var/log -o -path ./var/cache -o -path ./etc/ld.so.cache \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum' sh "$1"
-}
-
-@test "packages that the VM's programs unpack become the same as by the chroot's own" {
-	local kind
-	fetch_packages "$PWD/packages" hello:armhf libmagic-mgc:armhf libmagic1:armhf file:armhf >/dev/null
-	guest rm -rf /srv/packages
-	guest mkdir -p /srv/packages
-	initvm cp -n base packages/*.deb :/srv/packages
-	for kind in yes no; do
-		run chroot_ run armhf --accelerate=$kind --bind /srv/packages:/mnt --save-as "by-$kind" -- \
-			sh -c 'ls /run/initvm-native/bin/dpkg-deb; dpkg -i /mnt/*.deb && file --version && dpkg --verify'
-		[ "$status" -eq 0 ] || { echo "$output"; return 1; }
-		case $kind in
-		yes) [[ $output != *'No such file'* ]] ;;
-		no) [[ $output == *'No such file'* ]] ;;
-		esac
-		content "by-$kind" >"$kind"
-	done
-	[ "$(wc -l <yes)" -gt 10000 ]
-	diff yes no
-	[ -z "$(guest ls -A /var/lib/initvm/chroots/by-yes/root/run/initvm-native 2>/dev/null)" ]
-	chroot_ remove by-yes by-no
-	guest rm -rf /srv/packages
-}
-
 @test "from the VM the processes and files of such a chroot are seen; from inside nothing of the VM" {
 	local client status=0
 	initvm chroot -n base run arm64 --user eve -- sh -c 'echo here >/home/eve/file; ls -d /var/lib/initvm /usr/lib/initvm; echo ready; exec sleep 1000' >out 2>&1 &
