@@ -275,6 +275,14 @@ void channel_send(struct channel_stream *s, enum frame_type type, uint8_t channe
         carrier_flush(s->channel->port);
 }
 
+void channel_grant(struct channel_stream *s, uint32_t bytes)
+{
+        if (!s->channel)
+                return;
+        frame_write_credit(carrier_output(s->channel->port), s->id, bytes);
+        carrier_flush(s->channel->port);
+}
+
 size_t channel_queued(const struct channel_stream *s)
 {
         return s->channel ? buf_size(carrier_output(s->channel->port)) : 0;

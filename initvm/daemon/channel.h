@@ -38,7 +38,8 @@ struct channel_stream_events {
 struct channel_stream *channel_open(struct channel *c, struct json_object *call, const struct channel_stream_events *events,
                                     void *userdata, struct error *err);
 void channel_send(struct channel_stream *s, enum frame_type type, uint8_t channel, const void *payload, size_t size);
-size_t channel_queued(const struct channel_stream *s); /* bytes that wait for the port */
+void channel_grant(struct channel_stream *s, uint32_t bytes); /* CREDIT for what was taken */
+size_t channel_queued(const struct channel_stream *s);        /* bytes that wait for the port */
 
 /* Closes (tells the agent unless it closed first) and frees. Not needed after `lost` or a FRAME_CLOSE: then it only frees. */
 void channel_close(struct channel_stream *s);

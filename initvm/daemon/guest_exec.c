@@ -91,7 +91,6 @@ static void on_frame(void *userdata, const struct frame *f)
 {
         struct guest_exec *g = userdata;
         struct error err = ERROR_INIT;
-        uint8_t credit[4];
 
         switch (f->type) {
         case FRAME_DATA:
@@ -100,9 +99,7 @@ static void on_frame(void *userdata, const struct frame *f)
                 buf_append(&g->tail, f->payload, f->size);
                 if (buf_size(&g->tail) > TAIL_SIZE)
                         buf_consume(&g->tail, buf_size(&g->tail) - TAIL_SIZE);
-                for (unsigned i = 0; i < 4; i++)
-                        credit[i] = (uint8_t)(f->size >> (8 * i));
-                channel_send(g->stream, FRAME_CREDIT, 0, credit, sizeof(credit));
+                channel_grant(g->stream, (uint32_t)f->size);
                 break;
         case FRAME_MESSAGE:
                 on_message(g, f);

@@ -112,15 +112,11 @@ static void on_drained(void *userdata)
 
 static void give_credit(struct job_exec *e, size_t n)
 {
-        uint8_t credit[4];
-
         e->owed += (uint32_t)n;
         if (e->owed < FRAME_GRANT_MIN)
                 return;
-        for (unsigned i = 0; i < sizeof(credit); i++)
-                credit[i] = (uint8_t)(e->owed >> (8 * i));
+        channel_grant(e->stream, e->owed);
         e->owed = 0;
-        channel_send(e->stream, FRAME_CREDIT, 0, credit, sizeof(credit));
 }
 
 /* False when the command is over. */
