@@ -12,60 +12,13 @@ export PATH=$INITVM_BIN:$PATH
 export NO_COLOR=1 LC_ALL=C.UTF-8
 unset INITVM_NAME
 
+source "$TREE/tests/lib/home.bash"
+
 # What the sanitizers find in the programs under test fails the test through their exit status, and is kept.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:exitcode=99:fast_unwind_on_malloc=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # Deep stacks, without which leaks of libraries cannot be told from ours.
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$TREE/tests/lib/lsan.supp:print_suppressions=0}
-
-# Sets INITVM_HOME to a new folder: short, for the sockets below it, and one that QEMU's own user can pass through.
-new_home() {
-	INITVM_HOME=$(mktemp -d /var/tmp/iv.XXXXXX)
-	export INITVM_HOME
-	chmod 711 "$INITVM_HOME"
-	mkdir -p "$INITVM_HOME/config/images"
-}
-
-# Pids of the processes that work for this INITVM_HOME; only those of a name that begins with $1, if given.
-processes() {
-	"$TREE/tests/lib/processes.py" "$INITVM_HOME" | awk -v name="${1:-}" 'index($2, name) == 1 { print $1 }'
-}
-
-# Names in a folder of the state, which may not be there.
-entries() {
-	find "$INITVM_HOME/$1" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort
-}
-
-# Ends everything below INITVM_HOME, by pid, and removes it.
-remove_home() {
-	local pid name
-	[ -n "${INITVM_HOME:-}" ] && [ -d "$INITVM_HOME" ] || return 0
-	if [ "${INITVM_TEST_KEEP:-}" = 1 ]; then
-		echo "# kept: $INITVM_HOME" >&3
-		return 0
-	fi
-	for name in $(entries vms); do
-		timeout 60 initvm destroy --yes -n "$name" >/dev/null 2>&1 || true
-	done
-	timeout 20 initvm daemon stop >/dev/null 2>&1 || true
-	for pid in $(processes); do
-		kill -KILL "$pid" 2>/dev/null || true
-		wait_pid "$pid" 20 || true
-	done
-	rm -rf --one-file-system "$INITVM_HOME"
-}
-
-# Waits for the process to be gone, without asking again and again; fails when it is still there after $2 seconds.
-wait_pid() {
-	/usr/bin/python3 - "$1" "${2:-30}" <<-'END'
-		import os, select, sys
-		try:
-		    fd = os.pidfd_open(int(sys.argv[1]))
-		except ProcessLookupError:
-		    sys.exit(0)
-		sys.exit(0 if select.select([fd], [], [], float(sys.argv[2]))[0] else 1)
-	END
-}
 
 # Waits until a line of the file matches the (Python) regular expression, also one that is not complete yet: a prompt is none.
 # The file may not be there yet.
