@@ -224,7 +224,7 @@ print-lint-flags:
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all all-asan check check-unit check-e2e check-vm check-foreign test lint format install uninstall bench fuzz quickstart clean help \
+.PHONY: all all-asan check check-unit check-e2e check-vm check-foreign check-load test lint format install uninstall bench fuzz quickstart clean help \
 	print-lint-flags FORCE
 
 all: $(PROGRAMS) ## build the programs
@@ -244,6 +244,9 @@ check-vm: all ## the suite on a real guest; TESTS='tests/vm/30-exec.bats' runs a
 
 check-foreign: all ## Debian packages built as jobs in a guest; INITVM_TEST_CACHE=/some/folder keeps the Debian
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-foreign tests/foreign
+
+check-load: all ## a thousand build jobs at once, and a log of 1 GB; the jobs have five minutes
+	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-load tests/load
 
 lint: ## formatting, layers, static analysis, shell scripts, man pages
 	@scripts/run-tests lint scripts/lint

@@ -4,6 +4,7 @@
 #include "archive/rootfs.h"
 #include "chroot/command_private.h"
 #include "chroot/farm.h"
+#include "chroot/native_cache.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -58,6 +59,7 @@ int chroot_remove(struct chroot_command *c, struct error *err)
 
                 if (use < 0 || store_remove(c->store, *name, err) < 0)
                         return -1;
+                native_cache_sweep(c->store, *name, NULL);
         }
         return 0;
 }

@@ -10,6 +10,7 @@
 #include "chroot/confine.h"
 #include "chroot/init.h"
 #include "chroot/native.h"
+#include "chroot/native_cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,18 +37,7 @@ static void set_environment(void)
         setenv("SYSTEMD_ADJUST_TERMINAL_TITLE", "0", 1);
 }
 
-/* The folder of the VM's programs for this chroot, made when it is entered first. Owned; NULL when there is none: without them
- * everything is as well, if slower. */
-static char *native_folder(const struct enter *e)
-{
-        autofree char *folder = xasprintf("%s/native", e->overlay->folder);
-
-        if (e->no_native || (access(folder, F_OK) < 0 && native_lay_out(folder, e->overlay->root, NULL) <= 0))
-                return NULL;
-        return take_ptr(folder);
-}
-
-static char **nspawn_argv(const struct enter *e, const char *native)
+static char **nspawn_argv(const struct enter *e, const struct native_cache *native)
 {
         autofree char *host = xstrdup(e->name);
         char **v = NULL;
@@ -68,12 +58,13 @@ static char **nspawn_argv(const struct enter *e, const char *native)
         strv_addf(&v, "--directory=%s", e->overlay->root);
         for (char *const *b = e->binds; b && *b; b++)
                 strv_addf(&v, "--bind=%s", *b);
-        if (native)
-                strv_addf(&v, "--bind-ro=%s:" NATIVE_FOLDER, native);
+        if (native->folder) /* an overlay of nothing but lower ones: not even root in the chroot can have it writable, for the
+                               others */
+                strv_addf(&v, "--overlay-ro=%s/none:%s/helpers:" NATIVE_FOLDER, native->folder, native->folder);
         strv_add(&v, "--");
         strv_add(&v, INIT_PROGRAM);
         strv_add(&v, "--chroot-init");
-        if (native)
+        if (native->folder)
                 strv_add(&v, "--native");
         if (e->user)
                 strv_addf(&v, "--user=%s", e->user);
@@ -175,8 +166,8 @@ static int outcome(int fd, int wait_status, int signo, int *ret_wait_status, str
 int enter_run(const struct enter *e, int *ret_wait_status, struct error *err)
 {
         autoclose int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-        autofree char *native = native_folder(e);
-        autostrv char **argv = nspawn_argv(e, native);
+        autonativecache struct native_cache native = NATIVE_CACHE_INIT;
+        autostrv char **argv = NULL;
         autoclose int report_read = -1, report_write = -1;
         int fds[2], status, signo = 0;
         sigset_t signals, saved;
@@ -189,6 +180,9 @@ int enter_run(const struct enter *e, int *ret_wait_status, struct error *err)
         fcntl(report_read, F_SETFL, O_NONBLOCK);
         if (make_usr(e, err) < 0)
                 return -1;
+        if (!e->no_native) /* without helpers everything is as well, if slower */
+                native_cache_open(e->overlay->store, e->name, e->overlay->root, &native, NULL);
+        argv = nspawn_argv(e, &native);
         set_environment();
         const int passed[] = {program, report_write};
         const struct confined c = {.argv = argv,

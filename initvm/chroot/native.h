@@ -2,7 +2,8 @@
 /*
  * Native helpers: programs of the VM that stand in for the same ones of a foreign chroot, where these would be emulated.
  *
- * They are laid out in a folder that is mounted read-only at NATIVE_FOLDER for as long as the chroot is in use:
+ * They are laid out once (native_cache.h) in a folder that is mounted read-only at NATIVE_FOLDER for as long as the chroot is in
+ * use:
  *
  *   bin/NAME        in front of PATH, for whoever is to find them: what dpkg(1) calls, and nothing that a build might look for
  *   backend/NAME    in front of PATH of dpkg-deb only: what that calls

@@ -3,7 +3,6 @@
  * What one run or shell changes in a chroot: an overlay (Linux: Documentation/filesystems/overlayfs.rst) over its tree.
  *
  *   STATE/overlays/ID/upper, work     what was changed
- *   STATE/overlays/ID/native/         programs of the VM for it (native.h), where it is foreign
  *   STATE/overlays/ID/session.json    {"chroot", "pid", "command", "since"}, locked by flock(2) as long as its owner lives
  *   RUNTIME/chroots/ID/root           the mounted whole, for whoever looks from the VM
  */

@@ -296,10 +296,12 @@ int store_open(struct store *s, const char *state, const char *runtime, struct e
 {
         *s = (struct store){.chroots = xasprintf("%s/chroots", state),
                             .overlays = xasprintf("%s/overlays", state),
+                            .native = xasprintf("%s/native", state),
                             .mounts = xasprintf("%s/chroots", runtime)};
         if (geteuid() != 0)
                 return error_set(err, ERR_DENIED, "chroots belong to root of the VM: run this as root");
-        if (dir_make(s->chroots, 0755, err) < 0 || dir_make(s->overlays, 0755, err) < 0 || dir_make(s->mounts, 0755, err) < 0)
+        if (dir_make(s->chroots, 0755, err) < 0 || dir_make(s->overlays, 0755, err) < 0 || dir_make(s->native, 0755, err) < 0 ||
+            dir_make(s->mounts, 0755, err) < 0)
                 return -1;
         return remove_left(s, err) < 0 ? -1 : overlay_remove_left(s, err);
 }
@@ -308,6 +310,7 @@ void store_done(struct store *s)
 {
         free(s->chroots);
         free(s->overlays);
+        free(s->native);
         free(s->mounts);
         *s = (struct store){0};
 }

@@ -24,6 +24,7 @@
 struct store {
         char *chroots;
         char *overlays;
+        char *native; /* STATE/native: native_cache.h */
         char *mounts; /* RUNTIME/chroots */
 };
 #define autostore __attribute__((cleanup(store_done)))

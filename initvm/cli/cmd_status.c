@@ -42,6 +42,8 @@ static void lines_of_now(struct json_object *vm)
         line("channel", channel);
         line("no agent", json_get_string(vm, "channelTrouble", NULL));
         line("reason", json_get_string(vm, "reason", NULL));
+        if (json_get(vm, "panic"))
+                line("panic", "the guest's kernel panicked, and booted again; 'initvm console --log' shows what it said");
         line("uptime", json_get(vm, "uptime") ? uptime : NULL);
         line("acceleration", json_get_string(vm, "acceleration", NULL));
         line("QEMU", json_get(vm, "pid") ? pid : NULL);

@@ -49,7 +49,7 @@ static int hand_over(const struct submission *s, const struct new_job *n, struct
                 return *ret ? 0 : error_set(err, ERR_PROTOCOL, "the daemon's answer says nothing of the job");
         }
         if (err->code == ERR_DISCONNECTED)
-                job_await_daemon_end(process);
+                daemon_await_end(process);
         id = err->code == ERR_DISCONNECTED ? new_job_number(n) : 0;
         return id > 0 ? ask_job(id, ret, err) : -1;
 }

@@ -20,6 +20,12 @@
 /* The fd on which a daemon that we start tells that it listens. */
 #define READY_FD 3
 
+/* How often a daemon that ends before it has answered is followed by a try with the next one. */
+#define CONNECT_TRIES 3
+
+/* One that is told to stop lets go of libvirt first, which takes seconds. */
+#define DAEMON_END_MS 10000
+
 char *daemon_log(struct error *err)
 {
         struct paths paths;
@@ -146,7 +152,29 @@ static int start(const struct paths *paths, struct client **ret, struct error *e
         return *ret ? 0 : -1;
 }
 
-/* An old daemon that still runs after an upgrade is worth a word. */
+void daemon_await_end(int process)
+{
+        struct pollfd p = {.fd = process, .events = POLLIN};
+
+        if (process >= 0)
+                poll(&p, 1, DAEMON_END_MS);
+}
+
+static int connect_or_start(struct client **ret, struct error *err)
+{
+        struct paths paths;
+        int r = 0;
+
+        if (paths_init(&paths, err) < 0)
+                return -1;
+        *ret = client_connect(paths.socket, err);
+        if (!*ret)
+                r = err->code == ERR_NOT_FOUND ? start(&paths, ret, err) : -1;
+        paths_done(&paths);
+        return r;
+}
+
+/* The first call, which changes nothing. An old daemon that still runs after an upgrade is worth a word. */
 static int compare_versions(struct client *c, struct error *err)
 {
         autojson struct json_object *status = NULL;
@@ -166,20 +194,25 @@ static int compare_versions(struct client *c, struct error *err)
 
 int daemon_connect(struct client **ret, struct error *err)
 {
-        autoclient struct client *c = NULL;
-        struct paths paths;
-        int r = 0;
+        struct error failed = ERROR_INIT; /* of a try; *err stays as it is when the next one succeeds */
 
-        if (paths_init(&paths, err) < 0)
-                return -1;
-        c = client_connect(paths.socket, err);
-        if (!c)
-                r = err->code == ERR_NOT_FOUND ? start(&paths, &c, err) : -1;
-        paths_done(&paths);
-        if (r < 0 || compare_versions(c, err) < 0)
-                return -1;
-        *ret = take_ptr(c);
-        return 0;
+        for (int i = 0; i < CONNECT_TRIES; i++) {
+                autoclient struct client *c = NULL;
+                autoclose int process = -1;
+
+                if (connect_or_start(&c, &failed) < 0)
+                        break;
+                process = client_peer_process(c);
+                if (compare_versions(c, &failed) == 0) {
+                        *ret = take_ptr(c);
+                        return 0;
+                }
+                if (failed.code != ERR_DISCONNECTED)
+                        break;
+                daemon_await_end(process);
+        }
+        *err = failed;
+        return -1;
 }
 
 int daemon_call(const char *method, struct json_object *parameters, struct json_object **ret, struct error *err)

@@ -18,7 +18,9 @@
 /* Until a daemon that we started listens: it reads its state and removes what an interrupted create left. */
 #define DAEMON_START_DEADLINE_MS 60000u
 
-/* Connects to the running daemon, and starts one when there is none. Warns when it is of another version than we are. */
+/* Connects to the running daemon, and starts one when there is none. Warns when it is of another version than we are. The socket
+ * of a daemon that was killed still takes connections for a moment: only one that has answered a call is taken, and the end of
+ * another is awaited. */
 int daemon_connect(struct client **ret, struct error *err);
 
 /* Connects only to a daemon that runs: ERR_NOT_FOUND when none does. */
@@ -26,6 +28,10 @@ int daemon_connect_running(struct client **ret, struct error *err);
 
 /* Connects, calls, returns the parameters of the reply (owned). `parameters` is taken. */
 int daemon_call(const char *method, struct json_object *parameters, struct json_object **ret, struct error *err);
+
+/* After a connection was lost: until the daemon's process (a pidfd; -1: not known) has ended. Bounded: one that does not end is
+ * tried again all the same. */
+void daemon_await_end(int process);
 
 /* The path of the daemon's log, owned; NULL on failure. */
 char *daemon_log(struct error *err);

@@ -20,10 +20,6 @@ int job_call(const struct invocation *inv, const char *method, unsigned deadline
 /* For who waits until a job has ended, however long that takes. */
 #define JOB_NO_DEADLINE UINT32_MAX
 
-/* After a connection was lost: until the daemon's process (a pidfd; -1: not known) has ended, whose socket may still be there a
- * moment longer than its connections. Bounded: one that does not end is tried again all the same. */
-void job_await_daemon_end(int process);
-
 bool job_ended(struct json_object *job);
 
 /* What a command that waited for it exits with. */

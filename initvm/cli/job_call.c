@@ -5,7 +5,6 @@
 #include "cli/text.h"
 
 #include <json-c/json.h>
-#include <poll.h>
 #include <stdio.h>
 
 int job_number(const char *operand, uint64_t *ret, struct error *err)
@@ -20,33 +19,17 @@ int job_call(const struct invocation *inv, const char *method, unsigned deadline
 {
         autojson struct json_object *parameters = json_new(), *reply = NULL;
         autoclient struct client *c = NULL;
-        autoclose int process = -1;
         uint64_t id;
 
         if (job_number(inv->operands[0], &id, err) < 0 || daemon_connect(&c, err) < 0)
                 return -1;
         json_add_u64(parameters, "id", id);
-        process = client_peer_process(c);
-        if (client_call(c, method, take_ptr(parameters), 0, deadline_ms, &reply, err) < 0) {
-                if (err->code == ERR_DISCONNECTED)
-                        job_await_daemon_end(process);
+        if (client_call(c, method, take_ptr(parameters), 0, deadline_ms, &reply, err) < 0)
                 return -1;
-        }
         if (!ret_job)
                 return 0;
         *ret_job = json_object_get(json_get(reply, "job"));
         return *ret_job ? 0 : error_set(err, ERR_PROTOCOL, "the daemon's answer says nothing of the job");
-}
-
-/* One that is told to stop lets go of libvirt first, which takes seconds. */
-#define DAEMON_END_MS 10000
-
-void job_await_daemon_end(int process)
-{
-        struct pollfd p = {.fd = process, .events = POLLIN};
-
-        if (process >= 0)
-                poll(&p, 1, DAEMON_END_MS);
 }
 
 bool job_ended(struct json_object *job)

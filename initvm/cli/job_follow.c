@@ -38,7 +38,6 @@ struct following {
         const struct job_follow *f;
         struct loop *loop;
         struct client *client;
-        int process; /* the daemon's, as a pidfd; -1: not known */
         struct loop_source *client_source, *inotify_source, *deadline;
         int inotify;
         struct job_log log;
@@ -220,7 +219,6 @@ static int begin_watch(struct following *w, struct error *err)
                 json_object_put(parameters);
                 return -1;
         }
-        w->process = client_peer_process(w->client);
         if (client_send(w->client, "org.initvm.WatchJobs", parameters, VARLINK_MORE, err) < 0)
                 return -1;
         w->client_source = loop_add_fd(w->loop, client_fd(w->client), EPOLLIN, on_client, w);
@@ -231,18 +229,11 @@ static void end_watch(struct following *w)
 {
         loop_source_free(take_ptr(w->client_source));
         client_free(take_ptr(w->client));
-        cleanup_close(&w->process);
-        w->process = -1;
 }
 
 static void watch_again(struct following *w)
 {
-        int process = take_fd(&w->process);
-
         end_watch(w);
-        if (!w->ended)
-                job_await_daemon_end(process);
-        cleanup_close(&process);
         if (w->ended)
                 return;
         if (++w->reconnects > RECONNECTS_MAX) {
@@ -367,8 +358,7 @@ static int print_rest(struct following *w, struct error *err)
 
 int job_follow(const struct job_follow *f, struct json_object **ret_job, struct error *err)
 {
-        struct following w = {
-                .f = f, .inotify = -1, .process = -1, .log = JOB_LOG_INIT, .at = f->offset, .err = err, .loop = loop_new()};
+        struct following w = {.f = f, .inotify = -1, .log = JOB_LOG_INIT, .at = f->offset, .err = err, .loop = loop_new()};
         sigset_t set, saved;
 
         w.stamps = (struct job_stamps){.times = &w.times, .at = f->offset};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/accel.h"
 
+#include "base/boot_id.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -99,15 +100,6 @@ void accel_free(struct accel *a)
         }
         free(a->verdicts);
         free(a);
-}
-
-static char *boot_id(void)
-{
-        char *id = file_read("/proc/sys/kernel/random/boot_id", 64, NULL, NULL);
-
-        if (id)
-                id[strcspn(id, "\n")] = '\0';
-        return id ? id : xstrdup("unknown");
 }
 
 /* Boot, QEMU and kernel, each by what changes when it is replaced: size and time stand for the content of the two files. */

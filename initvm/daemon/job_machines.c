@@ -64,6 +64,7 @@ static int find(void *userdata, const char *name, struct job_machine *ret, struc
                 .architecture = vm_record(vm)->architecture,
                 .acceleration = vm_active(vm) ? vm_acceleration(vm) : NULL,
                 .channel = vm_channel(vm),
+                .panic = vm_panic(vm),
         };
         return 0;
 }

@@ -12,6 +12,7 @@ struct job_machine {
         const char *suite, *architecture;
         const char *acceleration; /* while it runs, else NULL */
         struct channel *channel;  /* while it runs, else NULL */
+        const char *panic;        /* that its kernel panicked, and it has booted since then; else NULL */
 };
 
 typedef void (*job_ready_fn)(void *userdata, const struct error *why_not);

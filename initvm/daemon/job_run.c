@@ -333,6 +333,17 @@ static void follow(struct job_run *run)
         job_run_command(run, "follow", offset, &options);
 }
 
+/* The VM has no result: it was restarted. A panic that the host has seen says more than the guest can. */
+static void restarted(struct job_run *run, const char *reason)
+{
+        struct job_machine machine;
+        autofree char *why = NULL;
+
+        if (run->jobs->machines.find(run->jobs->machines.userdata, run->job->record.vm, &machine, NULL) == 0 && machine.panic)
+                why = xstrdup(machine.panic);
+        job_run_lost(run, why ? why : reason);
+}
+
 /* What the guest says at the end of its log, or after an interruption. */
 static void on_status(struct job_run *run)
 {
@@ -357,9 +368,9 @@ static void on_status(struct job_run *run)
                 else if (job_run_move(run, JOB_COLLECTING))
                         job_run_go(run, STEP_ARTIFACTS);
         } else if (streq(state, "lost")) {
-                job_run_lost(run, json_get_string(o, "reason", "the VM was restarted while the job ran, and it left no result"));
+                restarted(run, json_get_string(o, "reason", "the VM was restarted while the job ran, and it left no result"));
         } else if (streq(state, "absent")) {
-                job_run_lost(run, "the VM does not know the job any more: its disk was reset");
+                restarted(run, "the VM does not know the job any more: its disk was reset");
         } else {
                 job_run_lost(run, "the VM does not tell what became of the job");
         }

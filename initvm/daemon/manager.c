@@ -81,6 +81,15 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
         return 0;
 }
 
+static void on_reboot(virConnectPtr connection, virDomainPtr domain, void *opaque)
+{
+        struct vm *vm = find_by_uuid(opaque, domain);
+
+        (void)connection;
+        if (vm)
+                vm_domain_rebooted(vm);
+}
+
 struct manager *manager_new(struct daemon *daemon, struct error *err)
 {
         struct manager *m = xcalloc(1, sizeof(*m));
@@ -94,7 +103,9 @@ struct manager *manager_new(struct daemon *daemon, struct error *err)
         }
         m->lifecycle = virConnectDomainEventRegisterAny(daemon->libvirt, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                                                         VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), m, NULL);
-        if (m->lifecycle < 0) {
+        m->reboot = virConnectDomainEventRegisterAny(daemon->libvirt, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
+                                                     VIR_DOMAIN_EVENT_CALLBACK(on_reboot), m, NULL);
+        if (m->lifecycle < 0 || m->reboot < 0) {
                 error_set(err, ERR_FAILED, "cannot listen to libvirt's events: %s", virt_error());
                 manager_free(m);
                 return NULL;
@@ -109,6 +120,8 @@ void manager_free(struct manager *m)
                 return;
         if (m->lifecycle >= 0)
                 virConnectDomainEventDeregisterAny(m->daemon->libvirt, m->lifecycle);
+        if (m->reboot >= 0)
+                virConnectDomainEventDeregisterAny(m->daemon->libvirt, m->reboot);
         for (size_t i = 0; i < m->n_vms; i++)
                 vm_free(m->vms[i]);
         free(m->vms);

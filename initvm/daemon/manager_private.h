@@ -17,7 +17,7 @@ struct creation {
 
 struct manager {
         struct daemon *daemon;
-        int lifecycle; /* libvirt's id of our event callback */
+        int lifecycle, reboot; /* libvirt's ids of our event callbacks; -1: none */
         struct vm **vms;
         size_t n_vms;
         struct creation *creations;

@@ -3,8 +3,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/console_log.h"
 #include "daemon/device_lock.h"
 #include "daemon/domain_xml.h"
+#include "daemon/guest_panic.h"
 #include "daemon/progress.h"
 #include "daemon/vm_private.h"
 #include "wire/varlink.h"
@@ -14,6 +16,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Of the console's record, in which a panic is looked for: an oops and its traces are some thousand bytes. */
+#define PANIC_TAIL ((size_t)16 * 1024)
 
 struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
 {
@@ -29,16 +34,18 @@ struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
         return vm;
 }
 
-static void let_go(struct vm *vm)
+/* `why` is for who waits for something of it. */
+static void let_go(struct vm *vm, const char *why)
 {
         struct error err = ERROR_INIT;
 
-        error_set(&err, ERR_STATE, "VM '%s' has stopped", vm->record.name);
+        error_set(&err, ERR_STATE, "VM '%s' has ended meanwhile: %s", vm->record.name, why);
         vm_wake_waiters(vm, VM_WANTED_ANY, &err);
         vm_agent_forget(vm);
         vm_stop_forget(vm);
         vm_close_channel(vm);
         vm_forget_network(vm);
+        free(take_ptr(vm->panic));
         console_free(take_ptr(vm->console));
         if (vm->domain)
                 virDomainFree(take_ptr(vm->domain));
@@ -48,7 +55,7 @@ void vm_free(struct vm *vm)
 {
         if (!vm)
                 return;
-        let_go(vm);
+        let_go(vm, "it is not looked after any more");
         loop_source_free(vm->deadline);
         vm_record_done(&vm->record);
         free(vm->folder);
@@ -193,6 +200,20 @@ static const char *stop_reason(const struct vm *vm, int detail)
         }
 }
 
+void vm_domain_rebooted(struct vm *vm)
+{
+        autofree char *log = xasprintf("%s/console.log", vm->folder), *text = xcalloc(1, PANIC_TAIL);
+
+        free(vm->panic);
+        vm->panic = guest_panic_find(text, console_log_tail(log, (uint8_t *)text, PANIC_TAIL));
+        log_info("VM '%s': %s", vm->record.name, vm->panic ? vm->panic : "the guest reboots");
+}
+
+const char *vm_panic(const struct vm *vm)
+{
+        return vm->panic;
+}
+
 /* A domain that has ended: its definition goes in a worker, then the operation that waited for the end is over. */
 struct ending {
         struct vm *vm;
@@ -242,7 +263,7 @@ void vm_domain_stopped(struct vm *vm, int detail)
         vm->record.reason = xstrdup(stop_reason(vm, detail));
         vm->record.started = 0;
         log_info("VM '%s': %s", vm->record.name, vm->record.reason);
-        let_go(vm); /* the streams are closed before the definition goes: see vm.h */
+        let_go(vm, vm->record.reason); /* the streams are closed before the definition goes: see vm.h */
         vm->stopping = false;
         vm->hello_wanted = false;
         loop_source_free(take_ptr(vm->deadline));
@@ -337,6 +358,7 @@ struct json_object *vm_describe(struct vm *vm, int domain_state)
         if (vm->ssh_port)
                 json_add_u64(o, "sshPort", vm->ssh_port);
         json_add_string(o, "acceleration", vm_acceleration(vm));
+        json_add_string(o, "panic", vm->panic);
         pid = qemu_pid(vm);
         if (pid)
                 json_add_u64(o, "pid", pid);

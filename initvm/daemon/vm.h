@@ -80,10 +80,15 @@ void vm_waiter_free(struct vm_waiter *w);
 
 /* From the manager: libvirt says that the domain has ended / is there already when the daemon starts (owned reference). */
 void vm_domain_stopped(struct vm *vm, int detail);
+/* ... or that it was reset, which is the guest's own doing: a reboot, or a panic. */
+void vm_domain_rebooted(struct vm *vm);
 void vm_adopt(struct vm *vm, virDomainPtr owned_domain);
 
 /* After the start of the daemon: a record that says "running" without a domain means that it ended while nobody looked. */
 void vm_check_ended(struct vm *vm);
+
+/* That the last reboot of this run was a panic of the kernel, with the console's last lines (daemon/guest_panic.h); else NULL. */
+const char *vm_panic(const struct vm *vm);
 
 /* The Vm of the interface; domain_state is libvirt's (VIR_DOMAIN_NOSTATE without a domain). */
 struct json_object *vm_describe(struct vm *vm, int domain_state);

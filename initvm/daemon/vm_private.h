@@ -20,6 +20,7 @@ struct vm {
         pid_t passt;           /* the process behind ssh_port, when this daemon started it; 0: not */
         struct loop_source *passt_exit;
         struct console *console;
+        char *panic; /* vm_panic() */
 
         struct agent_update *agent_update; /* under way */
         bool agent_updated;                /* and its success was not seen yet */

@@ -2,6 +2,7 @@
 #include "job/command.h"
 
 #include "archive/report.h"
+#include "base/boot_id.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "base/project.h"
@@ -69,7 +70,7 @@ static uint64_t log_size(const struct job *job)
 static const char *why_lost(const struct job *job)
 {
         autojson struct json_object *started = job_read(job, JOB_STARTED, NULL);
-        autofree char *boot = job_boot_id();
+        autofree char *boot = boot_id();
 
         if (started && !streq(json_get_string(started, "boot", ""), boot))
                 return "the VM was started anew while the job was running";

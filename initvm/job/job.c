@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "job/job.h"
 
+#include "base/boot_id.h"
 #include "base/file.h"
 #include "chroot/store.h"
 #include "job/spec.h"
@@ -13,8 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ID_DIGITS   18
-#define BOOT_ID_MAX 64
+#define ID_DIGITS 18
 
 /* ---- all of them */
 
@@ -130,7 +130,7 @@ bool job_is(const struct job *job, const char *token)
 /* In this order: each of them is there only after the one before. */
 enum job_state job_state(const struct job *job)
 {
-        autofree char *boot = job_boot_id();
+        autofree char *boot = boot_id();
 
         if (!job->token || access(job->folder, F_OK) < 0)
                 return JOB_ABSENT;
@@ -218,11 +218,4 @@ int job_remove(const struct job *job, struct error *err)
                 return err->code == ERR_NOT_FOUND ? 0 : -1; /* somebody else has */
         }
         return tree_remove(hidden, err);
-}
-
-char *job_boot_id(void)
-{
-        autofree char *text = file_read("/proc/sys/kernel/random/boot_id", BOOT_ID_MAX, NULL, NULL);
-
-        return xstrndup(text ? text : "", text ? strcspn(text, "\n") : 0);
 }

@@ -108,6 +108,3 @@ int job_reserve(const char *folder, const char *name, struct error *err);
 
 /* It is not the token's any more from the first step on. Not while it runs. */
 int job_remove(const struct job *job, struct error *err);
-
-/* This boot's id; owned. */
-char *job_boot_id(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "job/keeper.h"
 
+#include "base/boot_id.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "io/loop.h"
@@ -153,7 +154,7 @@ static int start_runner(struct keeper *k, const struct spec *spec, struct error 
 
 static int write_started(const struct keeper *k, struct error *err)
 {
-        autofree char *boot = job_boot_id();
+        autofree char *boot = boot_id();
         struct json_object *o = json_new();
 
         json_add_string(o, "boot", boot);

@@ -2,6 +2,7 @@
 #include "job/new_job.h"
 
 #include "archive/unpack.h"
+#include "base/boot_id.h"
 #include "base/file.h"
 #include "base/project.h"
 #include "job/log.h"
@@ -97,7 +98,7 @@ static int write_file(const struct making *m, const char *name, mode_t mode, con
 
 static int write_files(const struct making *m, const struct spec *spec, const char *token, struct error *err)
 {
-        autofree char *boot = job_boot_id();
+        autofree char *boot = boot_id();
 
         json_add_string(spec->json, "token", token);
         json_add_string(spec->json, "boot", boot);

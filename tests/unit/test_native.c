@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/util.h"
 #include "chroot/installed.h"
+#include "chroot/native_cache.h"
 #include "chroot/native_private.h"
 #include "scratch.h"
 
@@ -10,6 +11,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -158,6 +160,58 @@ static void test_lay_out(void **state)
         assert_contains(folder, NATIVE_TABLE, NATIVE_SERIES);
 }
 
+/* Those of the chroot `name`; its folder is `root`. */
+static void open_cache(const struct store *s, const char *name, struct native_cache *ret)
+{
+        autofree char *root = xasprintf("%s/%s/root", s->chroots, name);
+        struct error err = ERROR_INIT;
+
+        *ret = (struct native_cache)NATIVE_CACHE_INIT;
+        if (native_cache_open(s, name, root, ret, &err) < 0)
+                fail_msg("%s", err.message);
+}
+
+static void test_cache(void **state)
+{
+        autofree char *chroots = scratch_path(state, "chroots"), *native = scratch_path(state, "caches"),
+                      *root = xasprintf("%s/a/root", chroots), *inside = xasprintf("%s/a/root/new", chroots),
+                      *version = installed_source_version("", "dpkg"), *ours = installed_architecture(""), *first = NULL;
+        const struct store s = {.chroots = chroots, .native = native};
+        autonativecache struct native_cache one = NATIVE_CACHE_INIT, two = NATIVE_CACHE_INIT;
+        struct error err = ERROR_INIT;
+
+        if (!version)
+                skip();
+        write_status(root, streq(ours, "armhf") ? "arm64" : "armhf", version);
+        write_at(root, "usr/bin/dpkg-deb", "its own");
+        assert_return_code(dir_make(native, 0755, &err), errno);
+        open_cache(&s, "a", &one);
+        open_cache(&s, "a", &two);
+        assert_string_equal(one.folder, two.folder);
+        assert_contains(one.folder, "helpers/" NATIVE_TABLE, "dpkg-deb /usr/bin/dpkg-deb 7 ");
+        first = xstrdup(one.folder);
+        native_cache_done(&two);
+
+        /* Another tree has others, and whoever is in use stays. */
+        assert_return_code(mkdir(inside, 0755), errno);
+        open_cache(&s, "a", &two);
+        assert_string_not_equal(two.folder, first);
+        assert_return_code(access(first, F_OK), errno);
+        native_cache_done(&one);
+        native_cache_sweep(&s, "a.b", NULL); /* of another chroot */
+        assert_return_code(access(first, F_OK), errno);
+        native_cache_sweep(&s, "a", NULL);
+        assert_int_equal(access(first, F_OK), -1);
+        assert_return_code(access(two.folder, F_OK), errno);
+
+        /* Nothing to gain: of the machine's own architecture. */
+        write_status(root, ours, version);
+        assert_return_code(rmdir(inside), errno);
+        native_cache_done(&one);
+        open_cache(&s, "a", &one);
+        assert_null(one.folder);
+}
+
 static void test_environment(void **state)
 {
         char **environment = NULL;
@@ -180,7 +234,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_fields),      cmocka_unit_test(test_series), TEST(test_versions), TEST(test_lay_out),
+                cmocka_unit_test(test_fields),
+                cmocka_unit_test(test_series),
+                TEST(test_versions),
+                TEST(test_lay_out),
+                TEST(test_cache),
                 cmocka_unit_test(test_environment),
         };
 

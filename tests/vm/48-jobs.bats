@@ -4,6 +4,7 @@
 # Build jobs from the command line to a real guest and back.
 
 load ../lib/vm
+load ../lib/jobs
 
 setup_file() {
 	need_base
@@ -21,33 +22,6 @@ setup() {
 	export INITVM_NAME=base
 	cd "$BATS_TEST_TMPDIR" || return 1
 }
-
-state_of() { initvm job show "$1" --json | json job.state; }
-is_state() { [ "$(state_of "$1")" = "$2" ]; }
-
-# No unit, process, overlay, mount or workspace of a job is in the guest, and no job is open on the host.
-none_left() {
-	[ -z "$(initvm job list --open --json)" ] && guest sh -c '
-		units=$(systemctl list-units --all --plain --no-legend "initvm-job-*")
-		[ -z "$units" ] && ! pgrep -f "[-]-job-main" && ! grep -q /run/initvm/chroots /proc/self/mounts &&
-			[ -z "$(ls -A /var/lib/initvm/jobs 2>/dev/null)" ]' >/dev/null
-}
-
-# Removes what failed jobs have kept.
-tidy() {
-	initvm job prune --all >/dev/null
-	within 60 none_left
-}
-
-kill_daemon() {
-	local pid
-	pid=$(daemon_pid)
-	kill -KILL "$pid"
-	wait_pid "$pid"
-}
-
-# The pid behind the prompt "initvm: job N is queued" of the log $1.
-number_in() { sed -n 's/^initvm: job \([0-9]*\) is queued.*/\1/p' "$1"; }
 
 @test "a command with inputs and artifacts, in the VM and in a chroot: equal by checksum, and nothing remains" {
 	local where

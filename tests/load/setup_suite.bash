@@ -1,0 +1,1 @@
+../vm/setup_suite.bash
