@@ -40,6 +40,24 @@ int project_assign(const char *folder, uint32_t project, struct error *err)
         return errno == EOPNOTSUPP ? unsupported(folder, err) : error_errno(err, errno, "cannot limit the folder '%s'", folder);
 }
 
+uint32_t project_of(const char *folder)
+{
+        autoclose int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        struct fsxattr attributes;
+
+        return fd >= 0 && ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0 ? attributes.fsx_projid : 0;
+}
+
+uint64_t project_usage(const char *folder, uint32_t project)
+{
+        autoclose int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        struct if_dqblk usage = {0};
+
+        if (fd < 0 || project == 0 || syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, PRJQUOTA), project, &usage) < 0)
+                return 0;
+        return usage.dqb_curspace;
+}
+
 int project_limit(const char *folder, uint32_t project, uint64_t bytes, struct error *err)
 {
         autoclose int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

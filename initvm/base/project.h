@@ -14,5 +14,11 @@
  * has no projects. */
 int project_assign(const char *folder, uint32_t project, struct error *err);
 
+/* Which one a folder belongs to; 0: none. */
+uint32_t project_of(const char *folder);
+
+/* The bytes that all of the project take on the filesystem of `folder`; 0 where nobody counts. */
+uint64_t project_usage(const char *folder, uint32_t project);
+
 /* How many bytes all of the project may take on the filesystem of `folder`, from now on; 0: as many as there are. */
 int project_limit(const char *folder, uint32_t project, uint64_t bytes, struct error *err);

@@ -141,10 +141,13 @@ static void show_stats(struct json_object *stats)
 {
         if (!stats)
                 return;
-        printf("%-12s %.1f s of time, %.1f s of CPU, %s of memory, %s read, %s written\n", "used",
+        printf("%-12s %.1f s of time, %.1f s of CPU, %s of memory, %s read, %s written", "used",
                (double)json_get_u64(stats, "wall", 0) / 1000, (double)json_get_u64(stats, "cpu", 0) / 1e6,
                format_size(json_get_u64(stats, "memoryPeak", 0)), format_size(json_get_u64(stats, "read", 0)),
                format_size(json_get_u64(stats, "written", 0)));
+        if (json_get(stats, "disk"))
+                printf(", %s of the disk at its end", format_size(json_get_u64(stats, "disk", 0)));
+        putchar('\n');
 }
 
 static void show_artifacts(struct json_object *artifacts)

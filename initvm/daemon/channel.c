@@ -164,6 +164,20 @@ static void on_reset(void *userdata, const char *why)
                 begin_sync(c);
 }
 
+void channel_guest_reset(struct channel *c, const char *why)
+{
+        bool was_ready = channel_ready(c);
+
+        if (!c || c->dead)
+                return;
+        c->ready = c->synced = false;
+        frame_decoder_done(&c->decoder);
+        frame_decoder_init(&c->decoder, true);
+        lose_streams(c, why);
+        if (was_ready && !c->dead)
+                c->events->lost(c->userdata, why);
+}
+
 static void on_ended(void *userdata, const struct error *why)
 {
         struct channel *c = userdata;

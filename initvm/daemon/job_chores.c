@@ -79,6 +79,7 @@ struct job_sweep {
         struct job_exec *exec;
         struct buf list;
         char **gone; /* "ID TOKEN", to be removed one after the other */
+        bool trim;   /* and the disk to be trimmed then */
         struct job_sweep *next;
 };
 
@@ -123,6 +124,36 @@ static void on_list(void *userdata, const uint8_t *data, size_t n)
 
 static void remove_next(struct job_sweep *s);
 
+static void on_trimmed(void *userdata, const struct error *err)
+{
+        struct job_sweep *s = userdata;
+
+        s->exec = NULL;
+        if (err)
+                log_info("VM '%s': its disk is not trimmed: %s", s->vm, err->message);
+        else
+                remove_next(s); /* what has come meanwhile */
+}
+
+static void trim(struct job_sweep *s)
+{
+        static const struct job_exec_events events = {.done = on_trimmed};
+        char *argv[] = {(char *)"--job", (char *)"trim", NULL};
+        const struct job_exec_options options = {.argv = argv, .input_fd = -1, .output_fd = -1, .idle_ms = HELPER_IDLE_MS};
+
+        s->exec = job_exec_start(s->jobs->loop, channel_of(s->jobs, s->vm), &options, &events, s, NULL);
+        s->trim = !s->exec; /* it does not answer: when it does */
+}
+
+void jobs_trim(struct jobs *j, const char *vm)
+{
+        struct job_sweep *s = sweep_of(j, vm);
+
+        s->trim = true;
+        if (!s->exec)
+                remove_next(s);
+}
+
 static void on_removed_one(void *userdata, const struct error *err)
 {
         struct job_sweep *s = userdata;
@@ -143,6 +174,8 @@ static void remove_next(struct job_sweep *s)
         size_t n = strv_length(s->gone);
         struct error err = ERROR_INIT;
 
+        if (n == 0 && s->trim)
+                trim(s);
         if (n == 0)
                 return;
         autofree char *last = s->gone[n - 1];
@@ -183,9 +216,12 @@ void job_chores_ready(struct jobs *j, const char *vm)
         struct job_sweep *s = sweep_of(j, vm);
         struct error err = ERROR_INIT;
 
-        if (s->done || s->exec)
+        if (s->exec)
                 return;
-        s->exec = job_exec_start(j->loop, channel_of(j, vm), &options, &events, s, &err);
+        if (s->done)
+                remove_next(s);
+        else
+                s->exec = job_exec_start(j->loop, channel_of(j, vm), &options, &events, s, &err);
 }
 
 void job_chores_done(struct jobs *j)

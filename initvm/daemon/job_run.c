@@ -230,12 +230,27 @@ static void machine_gone(struct job_run *run, const struct error *err)
         job_run_lost(run, why);
 }
 
+/* Of one that has not begun: back to READY, soon; the VM does not know of its own end yet. */
+static void prepare_again(struct job_run *run, const struct error *err)
+{
+        if (++run->job->record.preparations > PREPARATIONS_MAX) {
+                job_run_fail(run, err);
+                return;
+        }
+        run->step = STEP_READY;
+        loop_timer_arm(run->again, 0);
+}
+
 /* Where a job of this state goes on once its VM answers. */
 static void on_machine_ready(struct job_run *run, const struct error *why_not)
 {
         struct job_record *r = &run->job->record;
         struct job_machine machine;
 
+        if (why_not && why_not->code == ERR_STATE && r->state == JOB_PREPARING) { /* it has ended just then: it is started again */
+                prepare_again(run, why_not);
+                return;
+        }
         if (why_not && r->state == JOB_PREPARING) {
                 job_run_fail(run, why_not);
                 return;
@@ -293,8 +308,8 @@ static void reconnect(struct job_run *run, const struct error *err)
         struct job_record *r = &run->job->record;
 
         log_info("job %llu: the connection was lost: %s", (unsigned long long)r->id, err->message);
-        if (r->state == JOB_PREPARING && ++r->preparations > PREPARATIONS_MAX) {
-                job_run_fail(run, err);
+        if (r->state == JOB_PREPARING) {
+                prepare_again(run, err);
                 return;
         }
         if (++run->reconnects > RECONNECTS_MAX) {

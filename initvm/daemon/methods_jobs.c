@@ -272,6 +272,7 @@ int methods_prune_jobs(struct call *call, struct json_object *parameters, void *
         struct daemon *d = userdata;
         struct pruning p = {.older_than = UINT64_MAX, .keep_size = UINT64_MAX};
         struct json_object *o, *chosen;
+        autostrv char **vms = NULL;
         uint64_t size;
         bool dry = false;
         const struct json_field fields[] = {
@@ -290,9 +291,13 @@ int methods_prune_jobs(struct call *call, struct json_object *parameters, void *
                 struct error failed = ERROR_INIT;
                 struct job *job = jobs_find(d->jobs, json_object_get_uint64(json_object_array_get_idx(chosen, i)), &failed);
 
+                if (job && !strv_contains(vms, job_get_record(job)->vm))
+                        strv_add(&vms, job_get_record(job)->vm);
                 if (job && jobs_remove(d->jobs, job, &failed) < 0)
                         log_warning("%s", failed.message);
         }
+        for (char **vm = vms; vm && *vm; vm++)
+                jobs_trim(d->jobs, *vm);
         o = json_new();
         json_add(o, "removed", chosen);
         json_add_u64(o, "size", size);

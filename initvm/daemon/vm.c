@@ -206,7 +206,8 @@ void vm_domain_rebooted(struct vm *vm)
 
         free(vm->panic);
         vm->panic = guest_panic_find(text, console_log_tail(log, (uint8_t *)text, PANIC_TAIL));
-        log_info("VM '%s': %s", vm->record.name, vm->panic ? vm->panic : "the guest reboots");
+        log_info("VM '%s': %s", vm->record.name, vm->panic ? "the guest's kernel panicked" : "the guest reboots");
+        channel_guest_reset(vm->channel, vm->panic ? "the guest's kernel panicked" : "the guest has rebooted");
 }
 
 const char *vm_panic(const struct vm *vm)

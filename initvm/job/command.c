@@ -20,10 +20,12 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -155,12 +157,29 @@ static int cancel(struct job_command *c, struct error *err)
 static int take_away(struct job_command *c, struct error *err)
 {
         autospec struct spec spec = {0};
+        autostore struct store store = {0};
+        uint32_t project;
 
         if (!job_is(&c->job, c->token))
                 return 0;
+        project = project_of(c->job.work);
         if (cancel(c, err) < 0 || spec_of(&c->job, &spec, err) < 0 || job_remove(&c->job, err) < 0)
                 return -1;
-        return spec.disk ? project_limit(c->jobs.folder, spec_project(&spec, &c->job), 0, err) : 0;
+        /* Opening the store is what removes the overlay of a job that the machine's end has ended. */
+        store_open(&store, c->jobs.state, c->jobs.runtime, NULL);
+        return spec.disk && project ? project_limit(c->jobs.folder, project, 0, err) : 0;
+}
+
+/* What is free goes back to whoever keeps the disk: FITRIM, as fstrim(8). */
+static int trim(struct job_command *c, struct error *err)
+{
+        autoclose int fd = open(c->jobs.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct fstrim_range range = {.len = UINT64_MAX};
+
+        if (fd < 0 || ioctl(fd, FITRIM, &range) < 0)
+                return error_errno(err, errno, "cannot trim the filesystem of '%s'", c->jobs.folder);
+        printf("{\"trimmed\": %" PRIu64 "}\n", (uint64_t)range.len);
+        return 0;
 }
 
 static int send_artifacts(struct job_command *c, struct error *err)
@@ -209,6 +228,7 @@ static const struct {
         {"run", 0, TOKEN | THERE | MORE | OWN_STATUS, run_other},
         {"remove", 0, TOKEN | WHOLE, take_away},
         {"list", 0, 0, list},
+        {"trim", 0, 0, trim},
 };
 
 static int parse(struct job_command *c, int argc, char **argv, const char **ret_state, const char **ret_runtime,

@@ -76,6 +76,7 @@ static void on_report(void *userdata, uint32_t events)
         k->outcome.known = true;
         k->outcome.code = r.code;
         k->outcome.wait_status = r.wait_status;
+        k->outcome.disk = r.disk;
         k->outcome.wall_ms = now_ms() - k->since;
         snprintf(k->outcome.message, sizeof(k->outcome.message), "%s", r.message);
 }

@@ -18,6 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The projects of jobs: a range of their own, in which those of jobs that are there at the same time differ. */
+#define PROJECT_FIRST 0x49000000u
+#define PROJECTS      (1u << 24)
+
 struct making {
         char *folder;
         int lock; /* on the folder */
@@ -110,6 +114,16 @@ static int write_files(const struct making *m, const struct spec *spec, const ch
         return write_file(m, JOB_SPEC, 0600, json_line(spec->json), err);
 }
 
+/* What the job takes on the disk is counted where the filesystem can do that, and limited if that is wanted. */
+static int take_project(const char *work, const struct spec *spec, const struct job *job, struct error *err)
+{
+        uint32_t project = PROJECT_FIRST + (uint32_t)(strtoull(job->id, NULL, 10) % PROJECTS);
+
+        if (project_assign(work, project, err) < 0 || project_limit(work, project, spec->disk, err) < 0)
+                return spec->disk ? -1 : 0;
+        return 0;
+}
+
 static int unpack_inputs(const struct making *m, const struct spec *spec, const struct job *job, int stream, struct error *err)
 {
         autofree char *work = xasprintf("%s/work", m->folder);
@@ -117,8 +131,7 @@ static int unpack_inputs(const struct making *m, const struct spec *spec, const 
 
         if (mkdir(work, 0755) < 0 || chmod(work, 0755) < 0)
                 return error_errno(err, errno, "cannot make the folder '%s'", work);
-        if (spec->disk && (project_assign(work, spec_project(spec, job), err) < 0 ||
-                           project_limit(work, spec_project(spec, job), spec->disk, err) < 0))
+        if (take_project(work, spec, job, err) < 0)
                 return -1;
         return spec->inputs ? unpack(&options, err) : 0;
 }

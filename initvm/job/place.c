@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "job/place.h"
 
+#include "base/project.h"
 #include "base/util.h"
 #include "chroot/enter.h"
 #include "chroot/runs.h"
@@ -40,7 +41,7 @@ static int open_chroot(struct place *p, const char *what, struct error *err)
                 return -1;
         p->use = store_use_shared(&p->store, p->spec->chroot, err);
         if (p->use < 0 || runs_check_chroot(&p->store, p->spec->chroot, err) < 0 ||
-            overlay_new(&p->store, p->spec->chroot, what, spec_project(p->spec, p->job), &p->overlay, err) < 0)
+            overlay_new(&p->store, p->spec->chroot, what, project_of(p->job->work), &p->overlay, err) < 0)
                 return -1;
         p->work = xstrdup(PLACE_WORK);
         p->script = xstrdup(PLACE_SCRIPT);

@@ -30,6 +30,7 @@ struct json_object *outcome_json(const struct outcome *outcome)
         }
         json_add_bool(o, "stopped", outcome->stopped);
         json_add_bool(o, "logCut", outcome->log_cut);
+        json_add_u64(o, "disk", outcome->disk);
         json_add_u64(o, "wall", outcome->wall_ms);
         return o;
 }
@@ -48,6 +49,7 @@ void outcome_read(struct json_object *o, struct outcome *ret)
         ret->wait_status = (int)json_get_u64(o, "waitStatus", 0);
         ret->stopped = json_get_bool(o, "stopped", false);
         ret->log_cut = json_get_bool(o, "logCut", false);
+        ret->disk = json_get_u64(o, "disk", 0);
         ret->wall_ms = json_get_u64(o, "wall", 0);
 }
 
@@ -198,6 +200,8 @@ struct json_object *result_new(const struct ending *e, const struct spec *spec)
         json_add_u64(stats, "memoryPeak", e->stats.memory_peak);
         json_add_u64(stats, "read", e->stats.read);
         json_add_u64(stats, "written", e->stats.written);
+        if (e->outcome.disk)
+                json_add_u64(stats, "disk", e->outcome.disk);
         json_add(o, "stats", stats);
         json_add_bool(o, "logCut", e->outcome.log_cut);
         free(j.message);

@@ -17,6 +17,7 @@ struct outcome {
         int wait_status; /* of the command, as of waitpid(2) */
         bool stopped;    /* it was told to end before it did */
         bool log_cut;
+        uint64_t disk;    /* bytes that the job took then; 0: not known */
         uint64_t wall_ms; /* from the job's begin to the command's end */
 };
 struct json_object *outcome_json(const struct outcome *outcome);
@@ -31,7 +32,7 @@ struct ending {
         struct stats stats;
 };
 
-/* {"result": NAME, "status": N, "message": SENTENCE, "stats": {"wall": ms, "cpu": usec, "memoryPeak", "read", "written": bytes},
+/* {"result": NAME, "status": N, "message": SENTENCE, "stats": {"wall": ms, "cpu": usec, "memoryPeak", "read", "written", "disk": bytes},
  * "logCut": BOOL}.  RESULT is one of exited (status: its own), signaled (the signal's number), timeout, silence, oom, disk-full,
  * cancelled, no-command, not-executable, chroot, machine (what looked after the job has ended). Owned. */
 struct json_object *result_new(const struct ending *e, const struct spec *spec);

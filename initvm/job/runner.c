@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "job/runner.h"
 
+#include "base/project.h"
 #include "base/util.h"
 #include "job/package.h"
 #include "job/place.h"
@@ -73,6 +74,7 @@ void runner_run(const struct job *job, const struct spec *spec, int fd)
                 report.code = err.code;
                 snprintf(report.message, sizeof(report.message), "%.*s", RUNNER_MESSAGE_MAX - 1, err.message);
         }
+        report.disk = project_usage(job->work, project_of(job->work));
         if (write(fd, &report, sizeof(report)) < 0)
                 return; /* the keeper has ended, and so shall we */
 }

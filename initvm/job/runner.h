@@ -12,6 +12,7 @@
 struct runner_report {
         enum error_code code; /* ERR_NONE: the command ran */
         int wait_status;      /* of the command, as of waitpid(2) */
+        uint64_t disk;        /* bytes that the job takes then; 0: not known */
         char message[RUNNER_MESSAGE_MAX];
 };
 

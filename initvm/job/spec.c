@@ -12,10 +12,6 @@
 #define CPUS_MIN 0.01
 #define CPUS_MAX 4096.0
 
-/* The projects of jobs: a range of their own, in which those of jobs that are there at the same time differ. */
-#define PROJECT_FIRST 0x49000000u
-#define PROJECTS      (1u << 24)
-
 /* What a build of a package leaves beside its source: dpkg-genchanges(1), dpkg-genbuildinfo(1). */
 static const char *const package_artifacts[] = {"*.deb", "*.udeb", "*.ddeb", "*.changes", "*.buildinfo"};
 
@@ -160,9 +156,4 @@ void spec_done(struct spec *s)
 int spec_of(const struct job *job, struct spec *ret, struct error *err)
 {
         return spec_read(job_read(job, JOB_SPEC, err), ret, err);
-}
-
-uint32_t spec_project(const struct spec *spec, const struct job *job)
-{
-        return spec->disk ? PROJECT_FIRST + (uint32_t)(strtoull(job->id, NULL, 10) % PROJECTS) : 0;
 }

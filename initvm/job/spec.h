@@ -49,5 +49,3 @@ void spec_done(struct spec *spec);
 struct job;
 int spec_of(const struct job *job, struct spec *ret, struct error *err);
 
-/* The project (base/project.h) of what the job takes on the disk; 0 when there is no limit. */
-uint32_t spec_project(const struct spec *spec, const struct job *job);

@@ -342,12 +342,13 @@ def job_follow(stream, number, token, offset):
 
 
 def job_status(stream, number, token):
+    runs = number in running  # asked first: whoever does not run any more has written its result before
     result = read(place(number, "result.json"))
     if not known(number, token):
         o = {"state": "absent"}
     elif result:
         o = {"state": "ended", "result": json.loads(result)}
-    elif number in running:
+    elif runs:
         o = {"state": "running"}
     else:
         o = {"state": "lost" if os.path.exists(place(number, "begun")) else "created"}

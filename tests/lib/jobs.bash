@@ -10,7 +10,7 @@ is_state() { [ "$(state_of "$1")" = "$2" ]; }
 # not finished.
 none_left() {
 	[ -z "$(initvm job list --open --json)" ] &&
-		[ -z "$(find "$INITVM_HOME/jobs" -name '.new-*' -o -name '.removed-*' -o -name '*.part' -o -name '*.new')" ] &&
+		[ -z "$(find "$INITVM_HOME/jobs" -name '.new-*' -o -name '.removed-*' -o -name '*.part' -o -name '*.new' 2>/dev/null)" ] &&
 		guest sh -c '
 		units=$(systemctl list-units --all --plain --no-legend "initvm-job-*")
 		[ -z "$units" ] && ! pgrep -f "[-]-job( |-main)" >&2 && ! grep -q /run/initvm/chroots /proc/self/mounts &&

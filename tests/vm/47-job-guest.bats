@@ -80,6 +80,7 @@ $jobs/1/work" ]
 	[ "$(result_of 1 stats.wall)" -ge 1000 ]
 	[ "$(result_of 1 stats.cpu)" -gt 0 ]
 	[ "$(result_of 1 stats.memoryPeak)" -gt 0 ]
+	[ "$(result_of 1 stats.disk)" -gt 0 ]
 	job times 1 | awk '{ at[NR] = $1; ms[NR] = $2 } END { exit !(at[1] == 0 && at[2] == 4 && ms[2] - ms[1] >= 900) }'
 	[ "$(guest "$agent" --job list | json token)" = "$(token 1)" ]
 	job cancel 1
