@@ -27,8 +27,8 @@ struct channel *channel_new(struct loop *loop, struct carrier *carrier, const st
 void channel_free(struct channel *c);        /* every open stream is told that it is lost; NULL is fine */
 bool channel_ready(const struct channel *c); /* Hello was said */
 
-/* The guest was reset, and its agent is gone without having said so: every open stream is told `why`, and the next agent says when
- * it is there. NULL is fine. */
+/* The guest was reset, and its agent is gone without having said so: every open stream is told `why`, and the next agent says
+ * when it is there. NULL is fine. */
 void channel_guest_reset(struct channel *c, const char *why);
 
 struct channel_stream_events {

@@ -247,7 +247,8 @@ static void on_machine_ready(struct job_run *run, const struct error *why_not)
         struct job_record *r = &run->job->record;
         struct job_machine machine;
 
-        if (why_not && why_not->code == ERR_STATE && r->state == JOB_PREPARING) { /* it has ended just then: it is started again */
+        if (why_not && why_not->code == ERR_STATE &&
+            r->state == JOB_PREPARING) { /* it has ended just then: it is started again */
                 prepare_again(run, why_not);
                 return;
         }

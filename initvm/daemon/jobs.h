@@ -47,8 +47,8 @@ int jobs_retry(struct jobs *j, struct job *job, struct job **ret, struct error *
 /* Removes a job that has ended (else ERR_STATE): here at once, in its VM as soon as that can be reached. */
 int jobs_remove(struct jobs *j, struct job *job, struct error *err);
 
-/* Has the guest give the disk's free blocks back to the host, when what is being removed there is gone; of a VM that does not run,
- * when its agent answers the next time. */
+/* Has the guest give the disk's free blocks back to the host, when what is being removed there is gone; of a VM that does not
+ * run, when its agent answers the next time. */
 void jobs_trim(struct jobs *j, const char *vm);
 
 /* How many jobs the VM runs at once: 0 for as many as it has CPUs. Kept over the daemon's end. */

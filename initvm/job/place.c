@@ -51,21 +51,21 @@ static int open_chroot(struct place *p, const char *what, struct error *err)
         return 0;
 }
 
-int place_open(const struct job *job, const struct spec *spec, const char *what, struct place *ret, struct error *err)
+/* Where it is: the overlay knows the store by its address. */
+int place_open(const struct job *job, const struct spec *spec, const char *what, struct place *p, struct error *err)
 {
-        autoplace struct place p = PLACE_INIT;
-
-        p.job = job;
-        p.spec = spec;
+        *p = (struct place)PLACE_INIT;
+        p->job = job;
+        p->spec = spec;
         catch_signals();
-        if (spec->chroot && open_chroot(&p, what, err) < 0)
+        if (spec->chroot && open_chroot(p, what, err) < 0) {
+                place_close(p);
                 return -1;
-        if (!spec->chroot) {
-                p.work = xstrdup(job->work);
-                p.script = job_path(job, JOB_SCRIPT);
         }
-        *ret = p;
-        p = (struct place)PLACE_INIT;
+        if (!spec->chroot) {
+                p->work = xstrdup(job->work);
+                p->script = job_path(job, JOB_SCRIPT);
+        }
         return 0;
 }
 

@@ -32,9 +32,9 @@ struct ending {
         struct stats stats;
 };
 
-/* {"result": NAME, "status": N, "message": SENTENCE, "stats": {"wall": ms, "cpu": usec, "memoryPeak", "read", "written", "disk": bytes},
- * "logCut": BOOL}.  RESULT is one of exited (status: its own), signaled (the signal's number), timeout, silence, oom, disk-full,
- * cancelled, no-command, not-executable, chroot, machine (what looked after the job has ended). Owned. */
+/* {"result": NAME, "status": N, "message": SENTENCE, "stats": {"wall": ms, "cpu": usec, "memoryPeak", "read", "written", "disk":
+ * bytes}, "logCut": BOOL}.  RESULT is one of exited (status: its own), signaled (the signal's number), timeout, silence, oom,
+ * disk-full, cancelled, no-command, not-executable, chroot, machine (what looked after the job has ended). Owned. */
 struct json_object *result_new(const struct ending *e, const struct spec *spec);
 
 /* Whether a text says so, in the words of strerror(3). */

@@ -48,4 +48,3 @@ void spec_done(struct spec *spec);
 /* The one of a job's folder. */
 struct job;
 int spec_of(const struct job *job, struct spec *ret, struct error *err);
-
