@@ -15,8 +15,6 @@
 /* Fds are first moved above this number, so that placing one cannot overwrite another that is still needed. */
 #define FD_PARKING 100
 
-#define STATUS_SIGNAL 128
-
 /* What the child tells through the close-on-exec pipe when it could not exec. */
 struct failure {
         int errnum;

@@ -28,6 +28,7 @@ struct process_options {
 int process_spawn(char *const *argv, const struct process_options *options, pid_t *ret_pid, struct error *err);
 
 /* The exit status as a shell has it: 128+N for what signal N ended. */
+#define STATUS_SIGNAL 128
 int process_exit_status(int wait_status);
 
 /* "exit status 3", "killed by signal 9 (Killed)": for messages. Static per thread. */

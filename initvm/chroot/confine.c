@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "chroot/confine.h"
 
+#include "base/process.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -20,8 +21,6 @@
 
 /* Fds are moved above this number first, so that placing one cannot overwrite another. */
 #define FD_PARKING 100
-
-#define STATUS_SIGNAL 128
 
 static void reset_signals(void)
 {
@@ -105,7 +104,7 @@ static void run_first(const struct confined *c, int gate)
         do
                 ended = waitpid(-1, &status, 0);
         while (ended != program && (ended > 0 || errno == EINTR));
-        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_SIGNAL + WTERMSIG(status));
+        _exit(process_exit_status(status));
 }
 
 int confined_start(const struct confined *c, pid_t *ret_pid, struct error *err)

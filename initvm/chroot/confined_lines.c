@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "chroot/confined_lines.h"
 
+#include "base/process.h"
 #include "base/util.h"
 #include "chroot/confine.h"
 
@@ -11,8 +12,6 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define STATUS_SIGNAL 128
 
 static int open_signals(void)
 {
@@ -91,6 +90,6 @@ int confined_lines_run(const struct confined_lines *c, int *ret_status, struct e
                 kill(pid, SIGKILL);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
-        *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_SIGNAL + WTERMSIG(status);
+        *ret_status = process_exit_status(status);
         return r;
 }

@@ -7,6 +7,7 @@
  */
 #include "chroot/enter.h"
 
+#include "base/process.h"
 #include "chroot/confine.h"
 #include "chroot/init.h"
 #include "chroot/native.h"
@@ -21,8 +22,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define STATUS_SIGNAL 128
 
 static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 

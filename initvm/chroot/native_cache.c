@@ -139,7 +139,7 @@ int native_cache_open(const struct store *s, const char *name, const char *root,
         }
         if (n.lock < 0)
                 return error_set(err, ERR_FAILED, "the helpers in '%s' are taken away each time", n.folder);
-        *ret = n;
-        n = (struct native_cache)NATIVE_CACHE_INIT;
+        ret->folder = take_ptr(n.folder);
+        ret->lock = take_fd(&n.lock);
         return 0;
 }

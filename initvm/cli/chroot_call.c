@@ -2,6 +2,7 @@
 #include "cli/chroot_call.h"
 
 #include "archive/report.h"
+#include "base/process.h"
 #include "cli/daemon.h"
 #include "cli/guest_helper.h"
 #include "cli/progress.h"
@@ -15,9 +16,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define TICK_MS       1000
-#define STATUS_SIGNAL 128
-
+#define TICK_MS    1000
 /* A record is a line; a thousand chroots are far below it. */
 #define RESULT_MAX (4u << 20)
 

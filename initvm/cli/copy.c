@@ -9,6 +9,7 @@
 #include "archive/name.h"
 #include "archive/report.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "cli/copy_helper.h"
 #include "cli/daemon.h"
 #include "cli/guest_helper.h"
@@ -25,8 +26,6 @@
 
 /* More of them are counted, not shown. */
 #define WARNINGS_SHOWN 20
-
-#define STATUS_SIGNAL 128
 
 struct run {
         const struct copy *copy;

@@ -2,6 +2,7 @@
 #include "cli/guest_helper.h"
 
 #include "base/file.h"
+#include "base/process.h"
 #include "cli/daemon.h"
 
 #include <errno.h>
@@ -9,8 +10,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define STATUS_SIGNAL 128
 
 /* Somewhat more than the helper's own deadline. */
 #define CALL_TIMEOUT_MS (150 * 1000)

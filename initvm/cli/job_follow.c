@@ -2,6 +2,7 @@
 #include "cli/job_follow.h"
 
 #include "base/file.h"
+#include "base/process.h"
 #include "cli/daemon.h"
 #include "cli/job.h"
 #include "cli/job_log.h"
@@ -29,8 +30,6 @@
 
 /* From this age of the last output on a quiet job is told about; each time twice as old. */
 #define SILENCE_TOLD_MS (60 * 1000)
-
-#define STATUS_SIGNAL 128
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 

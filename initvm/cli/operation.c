@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/operation.h"
 
+#include "base/process.h"
 #include "cli/daemon.h"
 #include "cli/progress.h"
 #include "io/loop.h"
@@ -142,7 +143,7 @@ static int tell_cancelled(struct running *r, int result)
                 fprintf(stderr, "initvm: cancelled; the daemon has ended, what is left is cleaned up when it is started again\n");
         else
                 fprintf(stderr, "initvm: cancelled, but %s; see 'initvm daemon log'\n", r->err->message);
-        return 128 + r->signo;
+        return STATUS_SIGNAL + r->signo;
 }
 
 static void block_signals(sigset_t *ret_saved)

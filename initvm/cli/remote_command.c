@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/remote_command.h"
 
+#include "base/process.h"
 #include "cli/daemon.h"
 #include "cli/session.h"
 #include "cli/terminal.h"
@@ -13,9 +14,7 @@
 #include <unistd.h>
 
 /* The command's own are 0 to 255; a signal is told as the shells do. */
-#define STATUS_MASK   0xff
-#define STATUS_SIGNAL 128
-
+#define STATUS_MASK      0xff
 /* As machinectl(1) has it: programs in the VM use the key, too, but nobody presses it that often. */
 #define HANGUP_KEY       0x1d /* Ctrl-] */
 #define HANGUP_PRESSES   3
