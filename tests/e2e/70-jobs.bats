@@ -220,7 +220,7 @@ kill_daemon() {
 
 @test "SIGTERM cancels, also Ctrl-C where there is no terminal" {
 	local pid
-	initvm submit -- sh -c 'echo begun; sleep 1000' >log 2>&1 &
+	initvm submit -- sh -c 'echo begun; exec sleep 1000' >log 2>&1 &
 	pid=$!
 	within 20 grep -q begun log
 	kill -TERM "$pid"
@@ -293,7 +293,7 @@ kill_daemon() {
 @test "the VM ends: running jobs are lost, what had not begun goes on, and --retry-lost runs it again" {
 	local id pid other
 	id=$(initvm submit --detach -- sleep 1000)
-	other=$(initvm submit --detach --retry-lost 1 --env "FLAG=$PWD/flag" -- sh -c 'echo begun; [ -e $FLAG ] || { touch $FLAG; sleep 1000; }')
+	other=$(initvm submit --detach --retry-lost 1 --env "FLAG=$PWD/flag" -- sh -c 'echo begun; [ -e $FLAG ] || { touch $FLAG; exec sleep 1000; }')
 	within 20 test -e flag
 	pid=$(pgrep -f "job_guest.py $INITVM_HOME/guest")
 	kill -KILL "$pid"
@@ -369,10 +369,13 @@ kill_daemon() {
 	expect_one_sentence 2 'which jobs'
 	run initvm job prune --all --dry-run
 	expect 0 'would be removed'
+	[ ! -e "$INITVM_HOME/guest/trimmed" ]
 	run initvm job prune --all
 	expect 0 removed
 	[ -z "$(initvm job list --json)" ]
 	no_workspaces() { [ "$(guest_jobs)" -eq 0 ]; }
 	within 20 no_workspaces
+	wait_path "$INITVM_HOME/guest/trimmed"
+	[ "$(cat "$INITVM_HOME/guest/trimmed")" -eq 0 ] # not before all of them had gone
 	[ -z "$(find "$INITVM_HOME/jobs" -mindepth 1 ! -name last ! -name limits.json)" ]
 }

@@ -6,14 +6,14 @@
 state_of() { initvm job show "$1" --json | json job.state; }
 is_state() { [ "$(state_of "$1")" = "$2" ]; }
 
-# No unit, process, overlay, mount or workspace of a job is in the guest; on the host no job is open, and there is nothing that was
+# No unit, process (but one that trims the disk), overlay, mount or workspace of a job is in the guest; on the host no job is open, and there is nothing that was
 # not finished.
 none_left() {
 	[ -z "$(initvm job list --open --json)" ] &&
 		[ -z "$(find "$INITVM_HOME/jobs" -name '.new-*' -o -name '.removed-*' -o -name '*.part' -o -name '*.new' 2>/dev/null)" ] &&
 		guest sh -c '
 		units=$(systemctl list-units --all --plain --no-legend "initvm-job-*")
-		[ -z "$units" ] && ! pgrep -f "[-]-job( |-main)" >&2 && ! grep -q /run/initvm/chroots /proc/self/mounts &&
+		[ -z "$units" ] && ! pgrep -f "[-]-job( [^t]|-main)" >&2 && ! grep -q /run/initvm/chroots /proc/self/mounts &&
 			[ -z "$(ls -A /var/lib/initvm/jobs /var/lib/initvm/overlays /run/initvm/chroots 2>/dev/null | grep -v :)" ]' >/dev/null 2>&1
 }
 

@@ -160,3 +160,15 @@ setup() {
 	guest rm /var/tmp/flag
 	tidy
 }
+
+smaller_than() { [ "$(vm_get base disk.allocated)" -lt "$1" ]; }
+
+@test "prune gives the disk's space back to the host" {
+	local before
+	run initvm submit --keep -- sh -c 'head -c 100M /dev/urandom >big; sync'
+	expect 0
+	before=$(vm_get base disk.allocated)
+	initvm job prune --all
+	within 60 smaller_than $((before - 90 * 1024 * 1024))
+	within 30 none_left
+}
