@@ -114,6 +114,10 @@ static int list(struct job_command *c, struct error *err)
 
                 if (job_find(&c->jobs, *id, NULL, &job, err) < 0)
                         return -1;
+                if (!job.token) { /* its name reached the disk before its files did, when the machine was switched off */
+                        job_remove(&job, NULL);
+                        continue;
+                }
                 o = describe(&job, true);
                 json_add_u64(o, "id", strtoull(*id, NULL, 10));
                 json_add_string(o, "token", job.token);
@@ -160,6 +164,8 @@ static int take_away(struct job_command *c, struct error *err)
         autostore struct store store = {0};
         uint32_t project;
 
+        if (!c->job.token) /* also one whose files were lost when the machine was switched off */
+                return job_remove(&c->job, err);
         if (!job_is(&c->job, c->token))
                 return 0;
         project = project_of(c->job.work);

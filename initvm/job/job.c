@@ -213,9 +213,12 @@ int job_remove(const struct job *job, struct error *err)
         if (!mkdtemp(hidden))
                 return error_errno(err, errno, "cannot remove job %s", job->id);
         if (rename(job->folder, hidden) < 0) {
-                error_errno(err, errno, "cannot remove job %s", job->id);
+                bool gone = errno == ENOENT; /* somebody else has */
+
+                if (!gone)
+                        error_errno(err, errno, "cannot remove job %s", job->id);
                 rmdir(hidden);
-                return err->code == ERR_NOT_FOUND ? 0 : -1; /* somebody else has */
+                return gone ? 0 : -1;
         }
         return tree_remove(hidden, err);
 }

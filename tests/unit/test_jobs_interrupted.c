@@ -124,7 +124,8 @@ static void test_lost_is_retried(void **state)
         const struct job_record *r;
         uint64_t id;
 
-        spec = xasprintf("{\"script\":\"echo begun; test -e %s && exit 0; touch %s; exec sleep 1000\",\"retryLost\":1}", guest, guest);
+        spec = xasprintf("{\"script\":\"echo begun; test -e %s && exit 0; touch %s; exec sleep 1000\",\"retryLost\":1}", guest,
+                         guest);
         id = jobs_submit_text(t, spec);
         jobs_until(t, id, JOB_RUNNING);
         for (int i = 0; i < 500 && access(guest, F_OK) < 0; i++)

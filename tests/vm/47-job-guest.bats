@@ -91,6 +91,11 @@ $jobs/1/work" ]
 	[ "$(job status 1 | json state)" = ended ]
 	job remove 1
 	job remove 1
+	# What is left when the machine is switched off before a job's files have reached the disk.
+	guest sh -c "mkdir -p $jobs/2/work $jobs/3/work; : >$jobs/2/spec.json"
+	job remove 2
+	guest "$agent" --job list
+	[ -z "$(guest ls "$jobs")" ]
 	[ "$(job status 1)" = '{"state":"absent"}' ]
 	[ -z "$(guest ls -A "$jobs")" ]
 }
