@@ -143,3 +143,18 @@ daemons() { processes initvmd; }
 	INITVM_HOME=/proc/nothing run initvm list
 	expect_one_sentence 1 '/proc/nothing'
 }
+
+has_socket() { find "/proc/$1/fd" -lname 'socket:*' 2>/dev/null | grep -q .; }
+
+@test "a command that a daemon has not answered when it is killed is answered by the next one" {
+	local pid client
+	initvm daemon start
+	pid=$(daemon_pid)
+	kill -STOP "$pid" # its socket takes connections all the same
+	initvm list --json >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	client=$!
+	within 10 has_socket "$client"
+	kill -KILL "$pid"
+	wait "$client"
+	[ "$(daemon_pid)" != "$pid" ]
+}
