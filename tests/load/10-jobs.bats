@@ -70,7 +70,7 @@ client() {
 	local before id most=0 now readers=() i
 	mkfifo gate
 	before=$(daemon_rss)
-	id=$(initvm submit --detach --log-size 200M -- sh -c 'head -c 1G /dev/zero | tr "\0" "x"; echo the end')
+	id=$(initvm submit --detach --log-size 200M -- sh -c 'dd if=/dev/zero bs=1M count=1024 2>/dev/null; echo the end')
 	for i in 1 2; do
 		initvm job logs -f "$id" 3>&- | { read -r -n 1 _ <gate; cat; } >"log.$i" 3>&- &
 		readers+=($!)

@@ -223,6 +223,35 @@ static void test_bytes_before_the_word(void **state)
         assert_true(channel_ready(t->channel));
 }
 
+/* The guest's agent is gone in the middle of a frame, and the next one says when it is there. */
+static void test_guest_reset(void **state)
+{
+        static const uint8_t no_nonce[SYNC_NONCE_SIZE];
+        struct test *t = *state;
+        const struct carrier *c = &t->fake.carrier;
+        autobuf struct buf half = {0}, please = {0};
+        struct channel_stream *s;
+
+        answer(t);
+        s = open_stream(t);
+        frame_write(&half, FRAME_DATA, 1, CHANNEL_STDOUT, "0123456789", 10);
+        c->events->data(c->userdata, buf_head(&half), buf_size(&half) - 5);
+        channel_guest_reset(t->channel, "the guest has rebooted");
+        channel_guest_reset(t->channel, "again");
+        assert_int_equal(t->streams_lost, 1);
+        assert_int_equal(t->losses, 1);
+        assert_string_equal(t->why, "the guest has rebooted");
+        assert_false(channel_ready(t->channel));
+        channel_close(s);
+        frame_write_sync(&please, SYNC_PLEASE, no_nonce, true);
+        give(t, &please);
+        answer(t);
+        assert_int_equal(t->hellos, 2);
+        assert_int_equal(t->losses, 1);
+        assert_int_equal(t->frames, 0);
+        channel_guest_reset(NULL, "nobody");
+}
+
 static void test_ended(void **state)
 {
         struct test *t = *state;
@@ -261,7 +290,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_hello),   TEST(test_lost_and_made_anew), TEST(test_bytes_before_the_word), TEST(test_ended),
-                TEST(test_drained),
+                TEST(test_drained), TEST(test_guest_reset),
         };
 
         return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
