@@ -224,6 +224,11 @@ void job_chores_ready(struct jobs *j, const char *vm)
                 s->exec = job_exec_start(j->loop, channel_of(j, vm), &options, &events, s, &err);
 }
 
+void job_chores_lost(struct jobs *j, const char *vm)
+{
+        sweep_of(j, vm)->done = false;
+}
+
 void job_chores_done(struct jobs *j)
 {
         while (j->sweeps) {

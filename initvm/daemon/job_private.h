@@ -53,6 +53,7 @@ void job_watches_done(struct jobs *j);
 /* job_chores.c: what is done on the side. */
 void job_compress_log(struct job *job);                /* of one that has ended */
 void job_chores_ready(struct jobs *j, const char *vm); /* its agent answers: what is left of removed jobs there can go */
+void job_chores_lost(struct jobs *j, const char *vm);  /* ... was lost: what was removed there may be back */
 void job_chores_done(struct jobs *j);
 
 /* job_files.c: blocking, for the worker. */

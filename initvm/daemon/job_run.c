@@ -309,6 +309,7 @@ static void reconnect(struct job_run *run, const struct error *err)
         struct job_record *r = &run->job->record;
 
         log_info("job %llu: the connection was lost: %s", (unsigned long long)r->id, err->message);
+        job_chores_lost(run->jobs, r->vm);
         if (r->state == JOB_PREPARING) {
                 prepare_again(run, err);
                 return;

@@ -68,7 +68,7 @@ names() { chroot_ list --json | sed 's/.*"name":"\([^"]*\)".*/\1/' | tr '\n' ' '
 # Makes the root filesystem $1 of one static program, with root and an ordinary user, for chroots that are there in a moment.
 make_tiny() {
 	local architecture command
-	architecture=$(initvm status -n base --json | json vm.architecture)
+	architecture=$(initvm status -n base --json | json architecture)
 	fetch_packages "$BATS_FILE_TMPDIR/packages" "busybox-static:${architecture:-$(dpkg --print-architecture)}"
 	mkdir -p "$1/bin" "$1/etc" "$1/root" "$1/home/eve"
 	cp "$BATS_FILE_TMPDIR/packages/bin/busybox" "$1/bin/busybox"
