@@ -9,7 +9,7 @@ load ../lib/jobs
 
 clients=20
 each=50
-minutes=${LOAD_MINUTES:-5}
+minutes=5
 
 # What the daemon may grow by, in KiB: a job's record is a few, and a log is none of its business.
 memory_max=$((32 * 1024))
