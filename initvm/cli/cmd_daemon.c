@@ -39,17 +39,34 @@ static void print_status(struct json_object *status)
                 printf("recovered   %s\n", json_object_get_string(json_object_array_get_idx(recovered, i)));
 }
 
-static int show_status(const struct invocation *inv, struct error *err)
+/* 1 with *ret, 0 when none runs, or it has just ended, -1 on failure. */
+static int ask_status(struct json_object **ret, struct error *err)
 {
         autoclient struct client *c = NULL;
-        autojson struct json_object *status = NULL;
+        autoclose int process = -1;
         int r = connect_running(&c, err);
+
+        if (r <= 0)
+                return r;
+        process = client_peer_process(c);
+        if (client_call(c, "org.initvm.GetStatus", NULL, 0, CALL_DEADLINE_MS, ret, err) == 0)
+                return 1;
+        if (err->code != ERR_DISCONNECTED)
+                return -1;
+        daemon_await_end(process);
+        return 0;
+}
+
+static int show_status(const struct invocation *inv, struct error *err)
+{
+        autojson struct json_object *status = NULL;
+        int r = ask_status(&status, err);
 
         if (r == 0) {
                 fputs(inv->json ? "{\"running\":false}\n" : not_running, stdout);
                 return 1;
         }
-        if (r < 0 || client_call(c, "org.initvm.GetStatus", NULL, 0, CALL_DEADLINE_MS, &status, err) < 0)
+        if (r < 0)
                 return -1;
         if (inv->json) {
                 json_add_bool(status, "running", true);

@@ -146,6 +146,20 @@ daemons() { processes initvmd; }
 
 has_socket() { find "/proc/$1/fd" -lname 'socket:*' 2>/dev/null | grep -q .; }
 
+@test "status of a daemon that is killed before it has answered: it does not run" {
+	local pid client code=0
+	initvm daemon start
+	pid=$(daemon_pid)
+	kill -STOP "$pid"
+	initvm daemon status >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	client=$!
+	within 10 has_socket "$client"
+	kill -KILL "$pid"
+	wait "$client" || code=$?
+	[ "$code" -eq 1 ]
+	grep -q 'does not run' "$BATS_TEST_TMPDIR/out"
+}
+
 @test "a command that a daemon has not answered when it is killed is answered by the next one" {
 	local pid client
 	initvm daemon start
