@@ -195,6 +195,9 @@ static void ready(void *userdata, const char *name, bool start, job_ready_fn fn,
 
         if (!streq(name, vm->name)) {
                 error_set(&err, ERR_NOT_FOUND, "there is no VM '%s'", name);
+        } else if (vm->endings > 0) {
+                vm->endings--;
+                error_set(&err, ERR_STATE, "VM '%s' has ended meanwhile: it was killed", name);
         } else if (!vm->channel && !take_up(vm) && !(start && boot(vm))) {
                 error_set(&err, ERR_STATE, "VM '%s' has ended meanwhile", name);
         } else if (!channel_ready(vm->channel)) {

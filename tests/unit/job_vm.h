@@ -14,6 +14,7 @@ struct job_vm {
         uint64_t cpus;
         pid_t pid; /* of the guest, when this process has started it; 0: not */
         unsigned starts;
+        unsigned endings; /* so often it ends while somebody waits for it */
         struct channel *channel;
         struct job_vm_waiter *waiters;
 };

@@ -178,6 +178,21 @@ static void test_helper_fails(void **state)
         assert_string_equal(r->message, "the VM's disk is full");
 }
 
+/* What has not begun goes on in the VM that is started again, as long as that does not end each time. */
+static void test_vm_ends_while_waited_for(void **state)
+{
+        struct jobs_test *t = *state;
+        const struct job_record *r;
+
+        t->vm.endings = 2;
+        jobs_until(t, jobs_submit_text(t, "{\"command\":[\"true\"]}"), JOB_SUCCEEDED);
+        assert_int_equal(t->vm.endings, 0);
+        t->vm.endings = 100;
+        r = jobs_until(t, jobs_submit_text(t, "{\"command\":[\"true\"]}"), JOB_FAILED);
+        assert_int_equal(r->status, 125);
+        assert_non_null(strstr(r->message, "has ended meanwhile: it was killed"));
+}
+
 /* What nobody can follow is ended there, and what nobody can tell of is lost. */
 static void test_given_up(void **state)
 {
@@ -212,10 +227,15 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, jobs_setup, jobs_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(test_daemon_ends),        TEST(test_ends_while_workspace_goes),
-                TEST(test_connection_is_lost), TEST(test_vm_ends),
-                TEST(test_lost_is_retried),    TEST(test_vm_and_daemon_end),
-                TEST(test_other_token),        TEST(test_helper_fails),
+                TEST(test_vm_ends_while_waited_for),
+                TEST(test_daemon_ends),
+                TEST(test_ends_while_workspace_goes),
+                TEST(test_connection_is_lost),
+                TEST(test_vm_ends),
+                TEST(test_lost_is_retried),
+                TEST(test_vm_and_daemon_end),
+                TEST(test_other_token),
+                TEST(test_helper_fails),
                 TEST(test_given_up),
         };
 
