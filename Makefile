@@ -72,7 +72,7 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 	-Wformat=2 -Wno-format-nonliteral -Wundef -Wpointer-arith -Wdate-time
 DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libarchive libmd libvirt libvirt-qemu libssh cmocka 2>/dev/null)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libarchive libmd libseccomp libvirt libvirt-qemu libssh cmocka 2>/dev/null)
 BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm $(PKG_CFLAGS) -pthread -MMD -MP
 
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
@@ -161,7 +161,7 @@ $(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(BUILD),PLAIN,$
 $(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(ASAN),ASAN,$p)))
 
 # The agent is pushed into guests of any release, so it is static; and never sanitized, the runtime cannot be static.
-AGENT_LIBS = $(ARCHIVE_FORMATS) -larchive $(shell $(PKG_CONFIG) --libs --static json-c libmd)
+AGENT_LIBS = $(ARCHIVE_FORMATS) -larchive $(shell $(PKG_CONFIG) --libs --static json-c libmd libseccomp)
 $(BUILD)/bin/initvm-agent: $(patsubst %.c,$(BUILD)/obj/%.o,$(call main_of,agent)) $(foreach a,$(ARCHIVES_agent),$(BUILD)/lib/lib$a.a)
 	@mkdir -p $(@D)
 	$(say) LINK '$@'
@@ -178,7 +178,7 @@ ASAN_PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(ASAN)/bin/$(PROGRAM_$p))
 # ---- tests -------------------------------------------------------------------------------------------------------------
 
 TEST_ARCHIVES := $(foreach d,cli daemon provision agent job chroot archive binfmt io wire base,$(ASAN)/lib/lib$d.a)
-TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu json-c libarchive libmd cmocka) -pthread
+TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu json-c libarchive libmd libseccomp cmocka) -pthread
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(ASAN)/tests/%,$(UNIT_SOURCES))
 FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(ASAN)/tests/%,$(FUZZ_SOURCES))
@@ -207,7 +207,7 @@ $(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent provision 
 	@mkdir -p $(@D)
 	$(say) LINK '$@'
 	$(Q)$(CLANG) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
-		$(shell $(PKG_CONFIG) --libs json-c libarchive libmd) -pthread
+		$(shell $(PKG_CONFIG) --libs json-c libarchive libmd libseccomp) -pthread
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(foreach d,io wire base,$(BUILD)/lib/lib$d.a)
 	@mkdir -p $(@D)

@@ -25,10 +25,9 @@
 
 static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
-/* systemd's own words: its failures only; files in /tmp on the disk as on any build machine; no lock files that stay; no filter
- * of system calls, whose making is four fifths of its work (measured), and which each call of a build would pass: what root must
- * not do in a chroot its capabilities do not allow; and nothing that it would tell or ask the terminal by itself (since 256),
- * whose answer might be what somebody types. */
+/* systemd's own words: its failures only; files in /tmp on the disk as on any build machine; no lock files that stay; none of its
+ * filters of system calls, whose making is four fifths of its work under emulation (chroot/syscalls.h has ours); and nothing that
+ * it would tell or ask the terminal by itself (since 256), whose answer might be what somebody types. */
 static void set_environment(void)
 {
         setenv("SYSTEMD_LOG_LEVEL", "err", 1);

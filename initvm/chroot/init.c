@@ -6,6 +6,7 @@
 #include "base/spawn.h"
 #include "base/util.h"
 #include "chroot/native.h"
+#include "chroot/syscalls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,7 +146,7 @@ int init_main(int argc, char **argv)
                 sigaddset(&signals, passed[i]);
         sigprocmask(SIG_BLOCK, &signals, NULL);
         parse(&in, argc, argv);
-        if (start(&in, &command, &err) < 0) {
+        if (syscalls_deny(&err) < 0 || start(&in, &command, &err) < 0) {
                 report(err.code, 0, err.message);
                 status = error_exec_status(err.code);
         } else {

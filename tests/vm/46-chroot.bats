@@ -72,6 +72,8 @@ ended() {
 	run chroot_ run tiny --bind /srv/shown:/mnt -- sh -c 'cat /mnt/file; echo back >/mnt/out'
 	expect 0 seen
 	[ "$(guest cat /srv/shown/out)" = back ]
+	run chroot_ run tiny -- busybox swapoff /etc/state
+	expect 1 'Operation not permitted' # what is the whole VM's is denied to root, too
 	run chroot_ run tiny --bind /nosuchfolder -- true
 	expect 125 '/nosuchfolder'
 	[ "$(chroot_ run tiny -- uname -r)" = "$(guest uname -r)" ]
