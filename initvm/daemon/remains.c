@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an interrupted create leaves: processes (known by CREATE_FOLDER_VARIABLE in their environment), a folder, and for an
+ * What an interrupted create leaves: processes (known by TASK_FOLDER_VARIABLE in their environment), a folder, and for an
  * ordinary user a second folder whose files belong to ids of a user namespace.
  */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "daemon/create.h"
-#include "daemon/create_child.h"
+#include "daemon/task_child.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -102,7 +102,7 @@ static void remove_foreign_folder(const char *folder)
 
 int create_remove_remains(const char *folder, struct error *err)
 {
-        autofree char *mark = xasprintf(CREATE_FOLDER_VARIABLE "=%s", folder);
+        autofree char *mark = xasprintf(TASK_FOLDER_VARIABLE "=%s", folder);
         struct stat st;
 
         if (lstat(folder, &st) < 0)

@@ -7,11 +7,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "io/run.h"
 #include "provision/disk.h"
 #include "provision/image.h"
 #include "provision/plan.h"
 #include "provision/preseed.h"
-#include "provision/run.h"
 
 struct bootstrap_request {
         const char *folder;  /* where buildenv.img, kernel and initrd go */

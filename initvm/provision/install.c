@@ -155,7 +155,11 @@ int bootstrap_install(struct bootstrap *b, struct error *err)
                 {disk, HOOK_FD_DISK},       {kernel, HOOK_FD_KERNEL},
                 {initrd, HOOK_FD_INITRD},
         };
+        /* mmdebstrap's own account of its course and of its end says nothing about a cause. */
+        static const char *const noise[] = {
+                "I: ", "E: setup failed", "E: mmdebstrap failed to run", "E: command failed", "E: run_chroot failed", NULL};
         const struct run_tool tool = {.argv = argv,
+                                      .noise = noise,
                                       .name = "mmdebstrap",
                                       .environment = b->environment,
                                       .fds = fds,

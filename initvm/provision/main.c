@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "io/control.h"
+#include "io/run.h"
 #include "provision/bootstrap.h"
 #include "provision/hook.h"
-#include "provision/run.h"
 #include "wire/varlink.h"
 
 #include <fcntl.h>

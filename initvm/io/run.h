@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One provisioning run as seen from the outside: the call it answers, its progress, the tools it starts, its end.
+ * One run of a child of the daemon as seen from the outside: the call it answers, its progress, the tools it starts, its end.
  *
  * A run is a straight line of stages; what may interrupt it (the caller closing its end, TERM, INT) is watched while a tool
  * runs, which is all the time that counts.  Then the tool and everything it started is killed, and run_tool() fails with
@@ -31,6 +31,7 @@ struct run {
         uint64_t last_update;
         char *tail[RUN_TAIL_KEPT]; /* a ring: the last lines of the tool that ran last */
         size_t n_tail;             /* lines it has written in all */
+        const char *const *noise;  /* of that tool */
         bool cancelled;
 };
 
@@ -54,8 +55,10 @@ struct run_tool {
         const struct process_fd *fds; /* besides 1 and 2, which are read line by line and logged */
         size_t n_fds;
         const char *cwd;
-        unsigned timeout;                               /* seconds; 0: none */
+        unsigned timeout;                               /* seconds of silence; 0: none */
+        int *ret_exit;                                  /* an exit status besides 0 is no failure, and goes here; or NULL */
         void (*line)(void *userdata, const char *line); /* each line of output; may be NULL */
+        const char *const *noise; /* NULL-terminated: lines that begin so say nothing about a cause; static; or NULL */
         void *userdata;
 };
 

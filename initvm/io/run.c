@@ -3,7 +3,7 @@
  * Running tools and telling of it.  Holds: when run_tool() returns, no process that it started is left; this program is the
  * subreaper of all of them, and the ones with namespaces of their own die with the namespace's first process.
  */
-#include "provision/run.h"
+#include "io/run.h"
 
 #include "base/file.h"
 #include "base/json.h"
@@ -302,6 +302,7 @@ int run_tool(struct run *run, const struct run_tool *tool, struct error *err)
         if (tool->n_fds + 2 > ARRAY_SIZE(fds) || pipe2(pipe_fds, O_CLOEXEC) < 0)
                 return error_errno(err, errno, "cannot start '%s'", tool_name(tool));
         tail_clear(run);
+        run->noise = tool->noise;
         output = pipe_fds[0];
         fd_set_nonblock(output, true);
         fds[0] = (struct process_fd){pipe_fds[1], 1};
@@ -317,7 +318,9 @@ int run_tool(struct run *run, const struct run_tool *tool, struct error *err)
         kill_all(pid);
         if (result < 0)
                 return -1;
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        if (tool->ret_exit && WIFEXITED(status))
+                *tool->ret_exit = WEXITSTATUS(status);
+        else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
                 return error_set(err, ERR_FAILED, "'%s' ended with %s", tool_name(tool), process_status_text(status));
         return 0;
 }
@@ -339,14 +342,10 @@ const char *run_tail_find(const struct run *run, const char *text)
         return NULL;
 }
 
-/* mmdebstrap's own account of its course and of its end says nothing about a cause. */
-static bool is_meaningful(const char *line)
+static bool is_meaningful(const struct run *run, const char *line)
 {
-        static const char *const noise[] = {"I: ", "E: setup failed", "E: mmdebstrap failed to run", "E: command failed",
-                                            "E: run_chroot failed"};
-
-        for (size_t i = 0; i < ARRAY_SIZE(noise); i++)
-                if (str_has_prefix(line, noise[i]))
+        for (const char *const *prefix = run->noise; prefix && *prefix; prefix++)
+                if (str_has_prefix(line, *prefix))
                         return false;
         return true;
 }
@@ -358,9 +357,9 @@ int run_explain(const struct run *run, struct error *err)
         size_t n = 0, n_shown = 0;
 
         for (const char *line; n_shown < RUN_TAIL_SHOWN && (line = run_tail(run, n));)
-                n++, n_shown += is_meaningful(line);
+                n++, n_shown += is_meaningful(run, line);
         while (n-- > 0)
-                if (is_meaningful(run_tail(run, n)))
+                if (is_meaningful(run, run_tail(run, n)))
                         buf_printf(&b, "\n  %s", run_tail(run, n));
         lines = buf_take_string(&b);
         if (err)
