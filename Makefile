@@ -37,27 +37,30 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- what is built from what ---------------------------------------------------------------------------------------
 
-FOLDERS := base wire io archive chroot job binfmt provision daemon cli agent ssh
+FOLDERS := base wire io archive chroot job binfmt provision image daemon cli agent ssh
 ALL_SOURCES := $(foreach d,$(FOLDERS),$(sort $(wildcard initvm/$d/*.c)))
 MAIN_SOURCES := $(if $(ALL_SOURCES),$(shell grep -lE "^int main\>" $(ALL_SOURCES)))
 main_of = $(filter initvm/$1/%,$(MAIN_SOURCES))
 lib_sources = $(filter-out $(MAIN_SOURCES),$(filter initvm/$1/%,$(ALL_SOURCES)))
 
 # program = folder : archives, uppermost first.  The daemon takes the readers of images and preseeds out of provision/.
-PROGRAM_FOLDERS := cli daemon provision agent ssh
+PROGRAM_FOLDERS := cli daemon provision image agent ssh
 PROGRAM_cli := initvm
 PROGRAM_daemon := initvmd
 PROGRAM_provision := initvm-provision
+PROGRAM_image := initvm-image
 PROGRAM_agent := initvm-agent
 PROGRAM_ssh := initvm-ssh
 ARCHIVES_cli := cli archive binfmt io wire base
 ARCHIVES_daemon := daemon provision archive io wire base
 ARCHIVES_provision := provision io wire base
+ARCHIVES_image := image archive io wire base
 ARCHIVES_agent := agent job chroot archive binfmt io wire base
 ARCHIVES_ssh := ssh io wire base
 PKGS_cli := json-c libmd
 PKGS_daemon := libvirt libvirt-qemu json-c libmd
 PKGS_provision := json-c
+PKGS_image := libguestfs json-c libmd
 PKGS_ssh := libssh json-c
 
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
@@ -72,7 +75,7 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 	-Wformat=2 -Wno-format-nonliteral -Wundef -Wpointer-arith -Wdate-time
 DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libarchive libmd libseccomp libvirt libvirt-qemu libssh cmocka 2>/dev/null)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libarchive libmd libseccomp libvirt libvirt-qemu libguestfs libssh cmocka 2>/dev/null)
 BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm $(PKG_CFLAGS) -pthread -MMD -MP
 
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
@@ -153,12 +156,13 @@ ARCHIVE_FORMATS = $(foreach f,$(ARCHIVE_FORMATS_OUT),-Wl,--defsym=archive_write_
 # them takes three times as long as all the rest of a short command.
 LIBS_cli = $(ARCHIVE_FORMATS) -Wl,--as-needed -Wl,-Bstatic -larchive -Wl,-Bdynamic -lacl -llzma -lzstd -llz4 -lbz2 -lz
 LIBS_daemon = $(LIBS_cli)
+LIBS_image = $(LIBS_cli)
 
 $(eval $(call variant_rules,$(BUILD),PLAIN,$$(CC)))
 $(eval $(call variant_rules,$(ASAN),ASAN,$$(CC)))
 $(eval $(call variant_rules,$(FUZZ),FUZZ,$$(CLANG)))
-$(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(BUILD),PLAIN,$p)))
-$(foreach p,cli daemon provision ssh,$(eval $(call program_rule,$(ASAN),ASAN,$p)))
+$(foreach p,cli daemon provision image ssh,$(eval $(call program_rule,$(BUILD),PLAIN,$p)))
+$(foreach p,cli daemon provision image ssh,$(eval $(call program_rule,$(ASAN),ASAN,$p)))
 
 # The agent is pushed into guests of any release, so it is static; and never sanitized, the runtime cannot be static.
 AGENT_LIBS = $(ARCHIVE_FORMATS) -larchive $(shell $(PKG_CONFIG) --libs --static json-c libmd libseccomp)
@@ -177,8 +181,8 @@ ASAN_PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(ASAN)/bin/$(PROGRAM_$p))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 
-TEST_ARCHIVES := $(foreach d,cli daemon provision agent job chroot archive binfmt io wire base,$(ASAN)/lib/lib$d.a)
-TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu json-c libarchive libmd libseccomp cmocka) -pthread
+TEST_ARCHIVES := $(foreach d,cli daemon provision image agent job chroot archive binfmt io wire base,$(ASAN)/lib/lib$d.a)
+TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu libguestfs json-c libarchive libmd libseccomp cmocka) -pthread
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(ASAN)/tests/%,$(UNIT_SOURCES))
 FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(ASAN)/tests/%,$(FUZZ_SOURCES))
@@ -273,7 +277,7 @@ MAN_PAGES = $(sort $(wildcard initvm/*/*.[158]))
 install: all ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/images $(DESTDIR)$(DATADIR)/preseed
 	$(INSTALL) -m 755 $(BUILD)/bin/initvm $(DESTDIR)$(BINDIR)/
-	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-ssh $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
+	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-image $(BUILD)/bin/initvm-ssh $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
 	$(INSTALL) -m 644 images/*.json $(DESTDIR)$(DATADIR)/images/
 	$(INSTALL) -m 644 preseed/*.cfg $(DESTDIR)$(DATADIR)/preseed/
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/preseed/examples $(DESTDIR)$(COMPLETION_BASH) $(DESTDIR)$(COMPLETION_ZSH) $(DESTDIR)$(COMPLETION_FISH)

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "image/guest.h"
+
+#include "image/qemu_img.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ONE_CPU 1
+
+static const struct operation {
+        const char *name;
+        bool read_only;
+        int (*run)(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+} operations[] = {
+        {"inspect", true, guest_inspect}, {"check", true, guest_check},  {"repair", false, guest_check},
+        {"grow", false, guest_grow},      {"trim", false, guest_trim},   {"list", true, guest_list},
+        {"read", true, guest_read},       {"write", false, guest_write}, {"identity", false, guest_identity},
+};
+
+int(guest_failed)(struct guest *guest, struct error *err, const char *fmt, ...)
+{
+        const char *why = guestfs_last_error(guest->g);
+        va_list ap;
+
+        va_start(ap, fmt);
+        autofree char *text = xvasprintf(fmt, ap);
+        va_end(ap);
+        return error_set(err, ERR_FAILED, "%s: %s", text, why ? why : "libguestfs does not say why");
+}
+
+static int launch(struct guest *guest, const struct image_request *request, bool read_only, struct error *err)
+{
+        guestfs_h *g = guest->g;
+
+        guestfs_set_error_handler(g, NULL, NULL);
+        if (guestfs_set_backend(g, "direct") < 0 || guestfs_set_smp(g, ONE_CPU) < 0 ||
+            (!request->kvm && guestfs_set_backend_setting(g, "force_tcg", "1") < 0) ||
+            guestfs_add_drive_opts(g, request->image, GUESTFS_ADD_DRIVE_OPTS_FORMAT, QEMU_IMG_FORMAT,
+                                   GUESTFS_ADD_DRIVE_OPTS_READONLY, (int)read_only, GUESTFS_ADD_DRIVE_OPTS_DISCARD,
+                                   read_only ? "disable" : "besteffort", -1) < 0)
+                return guest_failed(guest, err, "the appliance cannot be prepared");
+        if (guestfs_launch(g) < 0)
+                return guest_failed(guest, err,
+                                    "the appliance that looks into images does not start (it needs a kernel in /boot: install "
+                                    "linux-image-cloud-amd64, or linux-image-arm64)");
+        return 0;
+}
+
+int guest_operate(const char *operation, const struct image_request *request, struct json_object *result, struct error *err)
+{
+        struct guest guest = {0};
+        int r = -1;
+
+        for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
+                const struct operation *o = &operations[i];
+
+                if (!streq(o->name, operation))
+                        continue;
+                guest.uuid = request->root;
+                guest.g = guestfs_create();
+                if (!guest.g)
+                        return error_set(err, ERR_FAILED, "libguestfs cannot be prepared");
+                r = launch(&guest, request, o->read_only, err);
+                if (r == 0)
+                        r = o->run(&guest, request, result, err);
+                /* What was written is in the image from here on. */
+                if (r == 0 && (guestfs_umount_all(guest.g) < 0 || guestfs_shutdown(guest.g) < 0))
+                        r = guest_failed(&guest, err, "the appliance did not end in order");
+                guestfs_close(guest.g);
+                free(guest.root);
+                return r;
+        }
+        return error_set(err, ERR_PROTOCOL, "there is no operation '%s'", operation);
+}
+
+static void free_strings(char **strings)
+{
+        for (char **s = strings; s && *s; s++)
+                free(*s);
+        free(strings);
+}
+
+/* A sentence for images without a system: what they have instead. */
+static int no_system(struct guest *guest, struct error *err)
+{
+        char **filesystems = guestfs_list_filesystems(guest->g);
+        bool encrypted = false;
+
+        for (char **s = filesystems; s && s[0] && s[1]; s += 2)
+                encrypted |= streq(s[1], "crypto_LUKS") || streq(s[1], "BitLocker");
+        free_strings(filesystems);
+        if (encrypted)
+                return error_set(err, ERR_UNSUPPORTED, "the image is encrypted: only what is not can be looked into");
+        return error_set(err, ERR_UNSUPPORTED, "no operating system was found on the image");
+}
+
+int guest_find_system(struct guest *guest, struct error *err)
+{
+        char **roots, *type, *device = guest->uuid ? guestfs_findfs_uuid(guest->g, guest->uuid) : NULL;
+        bool is_linux;
+
+        if (device) {
+                guest->root = xstrdup(device);
+                free(device);
+                return 0;
+        }
+        guest->uuid = NULL;
+
+        guest_stage("inspect", "looking for the system on the image");
+        roots = guestfs_inspect_os(guest->g);
+        if (!roots)
+                return guest_failed(guest, err, "the image cannot be inspected");
+        if (!roots[0] || roots[1]) {
+                size_t n = strv_length(roots);
+
+                free_strings(roots);
+                return n == 0 ? no_system(guest, err)
+                              : error_set(err, ERR_UNSUPPORTED,
+                                          "there are %zu operating systems on the image: only one can be "
+                                          "worked with",
+                                          n);
+        }
+        type = guestfs_inspect_get_type(guest->g, roots[0]);
+        is_linux = streq(type, "linux");
+        free(type);
+        if (is_linux)
+                guest->root = xstrdup(roots[0]);
+        free_strings(roots);
+        return is_linux ? 0 : error_set(err, ERR_UNSUPPORTED, "the system on the image is not Linux");
+}
+
+static int by_length(const void *a, const void *b)
+{
+        size_t n = strlen(*(char *const *)a), m = strlen(*(char *const *)b);
+
+        return n < m ? -1 : n > m;
+}
+
+int guest_mount(struct guest *guest, struct error *err)
+{
+        char **mounts;
+        int r = 0;
+
+        if (guest_find_system(guest, err) < 0)
+                return -1;
+        if (guest->uuid)
+                return guestfs_mount_options(guest->g, "discard", guest->root, "/") == 0
+                               ? 0
+                               : guest_failed(guest, err, "the root file system on '%s' cannot be mounted", guest->root);
+        mounts = guestfs_inspect_get_mountpoints(guest->g, guest->root);
+        if (!mounts)
+                return guest_failed(guest, err, "the mount points of the image cannot be told");
+        /* Pairs of a mount point and its device, as they are freed; shorter ones first. */
+        qsort(mounts, strv_length(mounts) / 2, 2 * sizeof(char *), by_length);
+        for (char **m = mounts; *m && r == 0; m += 2)
+                if (guestfs_mount_options(guest->g, "discard", m[1], m[0]) < 0 && guestfs_mount(guest->g, m[1], m[0]) < 0 &&
+                    streq(m[0], "/"))
+                        r = guest_failed(guest, err, "the root file system on '%s' cannot be mounted", m[1]);
+        free_strings(mounts);
+        return r;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The image from the inside, through libguestfs: one operation in one appliance.  The appliance has one CPU: under emulation
+ * Linux may panic on several (daemon/machine.h).
+ *
+ * What is read only is read through a temporary overlay: journals are replayed into that, and nothing of the image changes.
+ */
+#pragma once
+
+#include "image/request.h"
+
+#include <guestfs.h>
+
+struct guest {
+        guestfs_h *g;
+        const char *uuid; /* of the root file system; NULL: the system has to be looked for */
+        char *root;       /* its device; NULL: not found yet */
+};
+
+/* Runs the operation of that name on request->image, and fills `result`. */
+int guest_operate(const char *operation, const struct image_request *request, struct json_object *result, struct error *err);
+
+/* For the operations: tells what is being done. */
+void guest_stage(const char *stage, const char *text);
+
+/* libguestfs' last error, behind a sentence of ours. Returns -1. */
+int guest_failed(struct guest *guest, struct error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#define guest_failed(...) ((guest_failed)(__VA_ARGS__), error_result())
+
+/* Finds the root file system: by its UUID, or else that of the one Linux that is on the image. ERR_UNSUPPORTED: there is none,
+ * there are several, it is encrypted, it is another system. */
+int guest_find_system(struct guest *guest, struct error *err);
+
+/* The same, and mounts it; with the other file systems of its fstab(5) when it had to be looked for. */
+int guest_mount(struct guest *guest, struct error *err);
+
+/* The operations (guest_*.c). */
+int guest_inspect(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_check(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_grow(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_trim(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_list(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_read(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_identity(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_write(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
