@@ -7,6 +7,7 @@
 #include "daemon/guest_exec.h"
 #include "daemon/passt.h"
 #include "daemon/progress.h"
+#include "daemon/snapshot_boot.h"
 #include "daemon/ssh_identity.h"
 #include "daemon/vm.h"
 #include "provision/image.h"
@@ -41,7 +42,8 @@ struct create {
         create_done_fn done;
         void *userdata;
 
-        struct create_child *child; /* while provisioning */
+        struct task_child *child;   /* while provisioning */
+        struct task_child *keeper;  /* makes the snapshot for reset */
         struct vm *vm;              /* from the first boot on */
         struct json_object *result; /* of the child */
         size_t next_step;
@@ -135,7 +137,8 @@ static void fail(struct create *c, const struct error *err)
                 return;
         c->ending = true;
         c->err = *err;
-        create_child_free(take_ptr(c->child));
+        task_child_free(take_ptr(c->child));
+        task_child_free(take_ptr(c->keeper));
         guest_exec_cancel(take_ptr(c->step));
         ssh_identity_prepare_cancel(take_ptr(c->ssh));
         end_vm(c);
@@ -146,19 +149,12 @@ static void on_vm_progress(void *userdata, struct json_object *owned_progress)
         report(userdata, owned_progress);
 }
 
-/* The guest is down: the record is complete, and the rename makes it a VM. */
-static void on_shut_down(void *userdata, const struct error *stop_err)
+/* The record is complete, and the rename makes it a VM. */
+static void finish(struct create *c)
 {
-        struct create *c = userdata;
         struct error err = ERROR_INIT;
         autofree char *vms = xasprintf("%s/vms", c->daemon->paths.state);
 
-        if (c->ending)
-                return;
-        if (stop_err) {
-                fail(c, stop_err);
-                return;
-        }
         free(take_ptr(c->record.reason));
         if (vm_record_save(&c->record, c->folder, &err) < 0 || dir_make(vms, geteuid() == 0 ? 0711 : 0700, &err) < 0) {
                 fail(c, &err);
@@ -172,6 +168,58 @@ static void on_shut_down(void *userdata, const struct error *stop_err)
         stage(c, FIRST_BOOT_STAGE, "end", NULL);
         c->done(c->userdata, c->target, NULL);
         create_free(c);
+}
+
+static void on_kept(void *userdata, struct json_object *result, const struct error *err)
+{
+        struct create *c = userdata;
+
+        (void)result;
+        task_child_free(take_ptr(c->keeper));
+        if (err) {
+                struct error e = *err;
+
+                error_prefix(&e, "the snapshot for 'initvm reset' cannot be made");
+                fail(c, &e);
+                return;
+        }
+        finish(c);
+}
+
+/* The guest is down: what 'initvm reset' goes back to is kept. */
+static void keep(struct create *c)
+{
+        const struct task_child_options options = {.program = "initvm-image",
+                                                   .method = "org.initvm.image.CreateSnapshot",
+                                                   .folder = c->folder,
+                                                   .log = "disk.log",
+                                                   .held_fd = -1};
+        autofree char *image = xasprintf("%s/buildenv.img", c->folder);
+        struct json_object *parameters;
+        struct error err = ERROR_INIT;
+
+        if (snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, &err) < 0) {
+                fail(c, &err);
+                return;
+        }
+        parameters = json_new();
+        json_add_string(parameters, "image", image);
+        json_add_string(parameters, "snapshot", SNAPSHOT_CREATED);
+        c->keeper = task_child_start(c->daemon->loop, &options, parameters, on_vm_progress, on_kept, c, &err);
+        if (!c->keeper)
+                fail(c, &err);
+}
+
+static void on_shut_down(void *userdata, const struct error *err)
+{
+        struct create *c = userdata;
+
+        if (c->ending)
+                return;
+        if (err)
+                fail(c, err);
+        else
+                keep(c);
 }
 
 static void run_next_step(struct create *c);
@@ -290,7 +338,7 @@ static void on_child_done(void *userdata, struct json_object *result, const stru
 {
         struct create *c = userdata;
 
-        create_child_free(take_ptr(c->child));
+        task_child_free(take_ptr(c->child));
         if (err) {
                 fail(c, err);
                 return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* libvirt's state of each domain is asked in a worker: while a domain starts, libvirt may hold its lock for a second. */
+#include "daemon/clone.h"
 #include "daemon/manager_private.h"
 
 #include <json-c/json.h>
@@ -31,12 +32,14 @@ static void on_asked(void *userdata)
 
         for (size_t i = 0; d->names && d->names[i]; i++) {
                 struct vm *vm = manager_find(d->manager, d->names[i], NULL);
-                struct create *create = manager_creating(d->manager, d->names[i]);
+                struct creation *creation = creation_find(d->manager, d->names[i]);
 
                 if (vm)
                         json_object_array_add(array, vm_describe(vm, vm_active(vm) ? d->states[i] : VIR_DOMAIN_NOSTATE));
-                else if (create) /* else destroyed meanwhile */
-                        json_object_array_add(array, create_describe(create));
+                else if (creation && creation->create) /* else destroyed meanwhile */
+                        json_object_array_add(array, create_describe(creation->create));
+                else if (creation && creation->clone)
+                        json_object_array_add(array, clone_describe(creation->clone));
                 if (d->domains[i])
                         virDomainFree(d->domains[i]);
         }

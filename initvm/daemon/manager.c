@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/clone.h"
 #include "daemon/libvirt_connection.h"
 #include "daemon/manager_private.h"
 #include "daemon/virt_stream.h"
@@ -11,12 +12,24 @@
 #include <string.h>
 #include <unistd.h>
 
-struct create *manager_creating(struct manager *m, const char *name)
+struct creation *creation_find(struct manager *m, const char *name)
 {
         for (struct creation *c = m->creations; c; c = c->next)
                 if (streq(c->name, name))
-                        return c->create;
+                        return c;
         return NULL;
+}
+
+bool manager_creating(struct manager *m, const char *name)
+{
+        return creation_find(m, name) != NULL;
+}
+
+struct vm *manager_creating_vm(struct manager *m, const char *name)
+{
+        struct creation *c = creation_find(m, name);
+
+        return c && c->create ? create_vm(c->create) : NULL;
 }
 
 struct vm *manager_find(struct manager *m, const char *name, struct error *err)
@@ -24,7 +37,7 @@ struct vm *manager_find(struct manager *m, const char *name, struct error *err)
         for (size_t i = 0; i < m->n_vms; i++)
                 if (streq(vm_record(m->vms[i])->name, name))
                         return m->vms[i];
-        if (manager_creating(m, name))
+        if (creation_find(m, name))
                 error_set(err, ERR_STATE, "VM '%s' is still being created; 'initvm list' shows when it is there", name);
         else
                 error_set(err, ERR_NOT_FOUND, "there is no VM '%s'; create it with 'initvm -n %s create', or see 'initvm list'",
@@ -168,29 +181,78 @@ static void on_create_done(void *userdata, const char *folder, const struct erro
         done(done_userdata, vm, err);
 }
 
-struct create *manager_create(struct manager *m, const struct create_options *options, create_progress_fn progress,
-                              manager_created_fn done, void *userdata, struct error *err)
+static struct creation *creation_begin(struct manager *m, const char *name, create_progress_fn progress, manager_created_fn done,
+                                       void *userdata, struct error *err)
 {
         struct creation *c;
 
-        if (manager_creating(m, options->name)) {
-                error_set(err, ERR_STATE, "VM '%s' is being created already", options->name);
+        if (manager_creating(m, name)) {
+                error_set(err, ERR_STATE, "VM '%s' is being created already", name);
                 return NULL;
         }
         c = xcalloc(1, sizeof(*c));
         c->manager = m;
-        c->name = xstrdup(options->name);
+        c->name = xstrdup(name);
         c->progress = progress;
         c->done = done;
         c->userdata = userdata;
         c->next = m->creations;
         m->creations = c;
+        return c;
+}
+
+struct creation *manager_create(struct manager *m, const struct create_options *options, create_progress_fn progress,
+                                manager_created_fn done, void *userdata, struct error *err)
+{
+        struct creation *c = creation_begin(m, options->name, progress, done, userdata, err);
+
+        if (!c)
+                return NULL;
         c->create = create_start(m->daemon, options, on_create_progress, on_create_done, c, err);
         if (!c->create) {
                 creation_end(c);
                 return NULL;
         }
-        return c->create;
+        return c;
+}
+
+struct creation *manager_clone(struct manager *m, const char *source, const char *name, create_progress_fn progress,
+                               manager_created_fn done, void *userdata, struct error *err)
+{
+        struct vm *vm = manager_find(m, source, err);
+        struct creation *c;
+
+        if (!vm)
+                return NULL;
+        if (!vm_name_valid(name) || manager_find(m, name, NULL)) {
+                if (vm_name_valid(name))
+                        error_set(err, ERR_EXISTS,
+                                  "VM '%s' is already there; remove it with 'initvm -n %s destroy', or choose another name", name,
+                                  name);
+                else
+                        error_set(err, ERR_INVALID,
+                                  "'%s' is not a name for a VM: 1 to %d letters, digits, '.', '_' or '-', beginning with "
+                                  "a letter or digit",
+                                  name, VM_NAME_MAX);
+                return NULL;
+        }
+        c = creation_begin(m, name, progress, done, userdata, err);
+        if (!c)
+                return NULL;
+        c->clone = clone_start(m->daemon, vm, name, on_create_progress, on_create_done, c, err);
+        if (!c->clone) {
+                creation_end(c);
+                return NULL;
+        }
+        return c;
+}
+
+void manager_creation_cancel(struct creation *c)
+{
+        if (c->create)
+                create_cancel(c->create);
+        else if (c->clone)
+                clone_cancel(c->clone);
 }
 
 /* Destroying: stop by force, remove the folder in a worker. */

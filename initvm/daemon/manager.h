@@ -7,6 +7,7 @@
 #include "daemon/vm.h"
 
 struct manager;
+struct creation;
 
 /*
  * Connects to libvirt (embedded driver below <state>/libvirt), adopts running domains, removes what interrupted creates left, and
@@ -18,13 +19,22 @@ void manager_free(struct manager *m); /* running VMs live on; creates are cancel
 /* NULL with ERR_NOT_FOUND, or with ERR_STATE while it is being created. */
 struct vm *manager_find(struct manager *m, const char *name, struct error *err);
 
-/* The create of that name that is under way, NULL when there is none. */
-struct create *manager_creating(struct manager *m, const char *name);
+/* A VM of that name is being created or cloned. */
+bool manager_creating(struct manager *m, const char *name);
+/* The VM of a create's first boot, NULL when there is none. */
+struct vm *manager_creating_vm(struct manager *m, const char *name);
 
 /* create_start() with the VM taken in at the end; done gets it, or NULL with err. */
 typedef void (*manager_created_fn)(void *userdata, struct vm *vm, const struct error *err);
-struct create *manager_create(struct manager *m, const struct create_options *options, create_progress_fn progress,
-                              manager_created_fn done, void *userdata, struct error *err);
+struct creation *manager_create(struct manager *m, const struct create_options *options, create_progress_fn progress,
+                                manager_created_fn done, void *userdata, struct error *err);
+
+/* The same for a copy of a VM that does not run, with an identity of its own. */
+struct creation *manager_clone(struct manager *m, const char *source, const char *name, create_progress_fn progress,
+                               manager_created_fn done, void *userdata, struct error *err);
+
+/* Ends either; done comes with ERR_CANCELLED when everything has been removed. */
+void manager_creation_cancel(struct creation *c);
 
 /* Stops and removes; removed tells whether there was anything. */
 typedef void (*manager_destroyed_fn)(void *userdata, bool removed, const struct error *err);

@@ -4,11 +4,12 @@
 
 #include "daemon/manager.h"
 
-/* A create under way. */
+/* A create or a clone under way. */
 struct creation {
         struct manager *manager;
         char *name;
-        struct create *create;
+        struct create *create; /* NULL: it is a clone */
+        struct clone *clone;
         create_progress_fn progress;
         manager_created_fn done;
         void *userdata;
@@ -23,6 +24,7 @@ struct manager {
         struct creation *creations;
 };
 
+struct creation *creation_find(struct manager *m, const char *name); /* NULL: there is none */
 void manager_add(struct manager *m, struct vm *owned);
 void manager_remove(struct manager *m, struct vm *vm); /* frees it */
 void manager_recover(struct manager *m);

@@ -297,6 +297,7 @@ static const struct server_method methods[] = {
         {"org.initvm.ListImages", false, false, list_images},
         {"org.initvm.Binfmt", false, false, binfmt},
         {"org.initvm.Create", true, false, methods_create},
+        {"org.initvm.Clone", true, false, methods_clone},
         {"org.initvm.Start", false, false, methods_start},
         {"org.initvm.Stop", false, false, methods_stop},
         {"org.initvm.Destroy", false, false, destroy},
@@ -319,6 +320,18 @@ static const struct server_method methods[] = {
         {"org.initvm.RemoveJob", false, false, methods_remove_job},
         {"org.initvm.PruneJobs", false, false, methods_prune_jobs},
         {"org.initvm.LimitJobs", false, false, methods_limit_jobs},
+        {"org.initvm.DiskInfo", true, false, methods_disk_info},
+        {"org.initvm.CheckDisk", true, false, methods_check_disk},
+        {"org.initvm.ResizeDisk", true, false, methods_resize_disk},
+        {"org.initvm.CompactDisk", true, false, methods_compact_disk},
+        {"org.initvm.ListDiskFiles", true, false, methods_list_files},
+        {"org.initvm.ReadDiskFiles", true, false, methods_read_files},
+        {"org.initvm.WriteDiskFiles", true, false, methods_write_files},
+        {"org.initvm.ExportDisk", true, false, methods_export_disk},
+        {"org.initvm.ListSnapshots", true, false, methods_list_snapshots},
+        {"org.initvm.CreateSnapshot", true, false, methods_create_snapshot},
+        {"org.initvm.RestoreSnapshot", true, false, methods_restore_snapshot},
+        {"org.initvm.RemoveSnapshot", true, false, methods_remove_snapshot},
 };
 
 /* What org.varlink.service tells to whoever asks. */

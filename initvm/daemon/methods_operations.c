@@ -16,7 +16,7 @@ struct operation {
         struct daemon *daemon;
         struct call *call;
         char *name;
-        struct create *create;
+        struct creation *creation;
 };
 
 uint64_t methods_resident_bytes(void)
@@ -94,7 +94,7 @@ static void on_cancel(void *userdata)
 {
         struct operation *op = userdata;
 
-        create_cancel(op->create);
+        manager_creation_cancel(op->creation);
 }
 
 int methods_create(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
@@ -120,14 +120,36 @@ int methods_create(struct call *call, struct json_object *parameters, void *user
         o.ssh_forward = o.ssh_port != UINT64_MAX; /* it was said */
         o.ssh_port = o.ssh_forward ? o.ssh_port : 0;
         op = operation_new(d, call, o.name);
-        op->create = manager_create(d->manager, &o, on_progress, on_created, op, err);
-        if (!op->create) {
+        op->creation = manager_create(d->manager, &o, on_progress, on_created, op, err);
+        if (!op->creation) {
                 operation_free(op);
                 return -1;
         }
         for (char **s = d->recovered; s && *s; s++)
                 on_progress(op, progress_notice(*s));
         strv_free(take_ptr(d->recovered)); /* said once */
+        call_on_cancel(call, on_cancel, op);
+        return 0;
+}
+
+int methods_clone(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        struct daemon *d = userdata;
+        const char *name, *target;
+        struct operation *op;
+        const struct json_field fields[] = {
+                {"name", JSON_FIELD_STRING, JSON_REQUIRED, &name},
+                {"target", JSON_FIELD_STRING, JSON_REQUIRED, &target},
+        };
+
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        op = operation_new(d, call, target);
+        op->creation = manager_clone(d->manager, name, target, on_progress, on_created, op, err);
+        if (!op->creation) {
+                operation_free(op);
+                return -1;
+        }
         call_on_cancel(call, on_cancel, op);
         return 0;
 }

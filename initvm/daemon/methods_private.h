@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What methods.c (quick ones), methods_operations.c (long ones, with progress), methods_network.c and methods_jobs.c share. */
+/* What methods.c (quick ones), methods_operations.c (long ones, with progress), methods_network.c, methods_jobs.c and
+ * methods_disk.c share. */
 #pragma once
 
 #include "base/json.h"
@@ -21,6 +22,7 @@ void methods_reply_vm(void *call, struct json_object *owned_array);
 uint64_t methods_resident_bytes(void);
 
 int methods_create(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_clone(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_start(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_stop(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 
@@ -40,3 +42,16 @@ int methods_retry_job(struct call *call, struct json_object *parameters, void *u
 int methods_remove_job(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_prune_jobs(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_limit_jobs(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+
+int methods_disk_info(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_check_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_resize_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_compact_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_list_files(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_read_files(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_write_files(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_export_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_list_snapshots(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_create_snapshot(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_restore_snapshot(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_remove_snapshot(struct call *call, struct json_object *parameters, void *userdata, struct error *err);

@@ -190,9 +190,9 @@ static int open_output(struct error *err)
 /* The VM, or that of a create's first boot. */
 static struct vm *find_vm(const struct ssh_preparation *p, struct error *err)
 {
-        struct create *create = manager_creating(p->daemon->manager, p->name);
+        struct vm *created = manager_creating_vm(p->daemon->manager, p->name);
 
-        return create && create_vm(create) ? create_vm(create) : manager_find(p->daemon->manager, p->name, err);
+        return created ? created : manager_find(p->daemon->manager, p->name, err);
 }
 
 static int ask_guest(struct ssh_preparation *p, struct error *err)

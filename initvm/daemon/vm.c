@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/console_log.h"
 #include "daemon/device_lock.h"
+#include "daemon/disk_lock.h"
 #include "daemon/domain_xml.h"
 #include "daemon/guest_panic.h"
 #include "daemon/progress.h"
@@ -31,6 +32,8 @@ struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
                 return NULL;
         }
         boot_remove_left(&vm->record, folder);
+        if (disk_lock_check(folder, vm->record.name, NULL) == 0)
+                vm_disk_remove_left(folder);
         return vm;
 }
 
@@ -56,6 +59,7 @@ void vm_free(struct vm *vm)
         if (!vm)
                 return;
         let_go(vm, "it is not looked after any more");
+        vm_disk_drop(vm->disk);
         loop_source_free(vm->deadline);
         vm_record_done(&vm->record);
         free(vm->folder);
@@ -299,7 +303,7 @@ static uint64_t qemu_pid(const struct vm *vm)
 static const char *state_name(const struct vm *vm, int domain_state)
 {
         if (vm->operation)
-                return vm->operation;
+                return vm->disk ? "busy" : vm->operation;
         switch (domain_state) {
         case VIR_DOMAIN_RUNNING:
         case VIR_DOMAIN_BLOCKED:
@@ -348,6 +352,12 @@ struct json_object *vm_describe(struct vm *vm, int domain_state)
         struct json_object *o = vm_describe_record(r, vm->folder, state_name(vm, domain_state));
         uint64_t pid;
 
+        if (vm->disk) {
+                autofree char *reason = xasprintf("it is %s", vm->operation);
+
+                json_add_string(o, "reason", reason);
+                return o;
+        }
         if (!vm->domain) {
                 json_add_string(o, "reason", r->reason ? r->reason : "not started yet");
                 return o;

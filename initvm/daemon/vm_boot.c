@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PREFIX     "boot-"
 #define ANSWER_MAX 4096
 
 struct boot_refresh {
@@ -166,7 +165,7 @@ static int on_answer(struct boot_refresh *b, struct error *err)
                 return 1;
         if (as_created(b))
                 return commit(b, err) < 0 ? -1 : 1;
-        b->folder = xasprintf("%s/" PREFIX "XXXXXX", b->vm->folder);
+        b->folder = xasprintf("%s/" BOOT_FOLDER_PREFIX "XXXXXX", b->vm->folder);
         if (!mkdtemp(b->folder) || chmod(b->folder, geteuid() == 0 ? 0711 : 0700) < 0) /* QEMU may be another user's */
                 return error_errno(err, errno, "cannot make '%s'", b->folder);
         return fetch(b, "kernel", err);
@@ -223,7 +222,7 @@ void boot_remove_left(const struct vm_record *r, const char *folder)
         for (struct dirent *e; d && (e = readdir(d));) {
                 autofree char *path = xasprintf("%s/%s", folder, e->d_name);
 
-                if (str_has_prefix(e->d_name, PREFIX) && !streq(e->d_name, r->boot_folder))
+                if (str_has_prefix(e->d_name, BOOT_FOLDER_PREFIX) && !streq(e->d_name, r->boot_folder))
                         tree_remove(path, NULL);
         }
         if (d)

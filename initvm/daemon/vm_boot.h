@@ -10,6 +10,8 @@
 
 #include "daemon/record.h"
 
+#define BOOT_FOLDER_PREFIX "boot-"
+
 struct vm;
 struct boot_refresh;
 

@@ -5,6 +5,7 @@
 #include "daemon/agent_update.h"
 #include "daemon/vm.h"
 #include "daemon/vm_boot.h"
+#include "daemon/vm_disk.h"
 
 struct vm {
         struct daemon *daemon;
@@ -27,6 +28,8 @@ struct vm {
         bool agent_usable;                 /* it said Hello, and speaks what we speak */
         struct json_object *binfmt;        /* what it said the VM can execute; NULL: it did not */
         struct error agent_error;          /* why it cannot be used, when that is final */
+
+        struct vm_disk *disk; /* work on the disk of the stopped VM, under way: then it is the operation */
 
         struct boot_refresh *boot_refresh; /* under way, before the shutdown */
 

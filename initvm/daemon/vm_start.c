@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "daemon/device_lock.h"
+#include "daemon/disk_lock.h"
 #include "daemon/domain_xml.h"
 #include "daemon/libvirt_connection.h"
 #include "daemon/passt.h"
@@ -242,6 +243,10 @@ void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress
         if (vm->domain) { /* runs already: what is left is to wait for the agent, when it is not there */
                 uint64_t timeout = vm->running_kvm ? START_TIMEOUT_KVM_MS : START_TIMEOUT_TCG_MS;
                 vm_when_ready(vm, options->timeout_ms ? options->timeout_ms : timeout, done, userdata);
+                return;
+        }
+        if (disk_lock_check(vm->folder, vm->record.name, &err) < 0) {
+                done(userdata, &err);
                 return;
         }
         if (!options->with_port && vm_record_by_ssh(&vm->record) && check_identity(vm, &err) < 0) {

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/vm_disk.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/disk_lock.h"
+#include "daemon/progress.h"
+#include "daemon/snapshot_boot.h"
+#include "daemon/task_child.h"
+#include "daemon/vm_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct vm_disk {
+        struct vm *vm;
+        struct vm_disk_options options;
+        struct json_object *parameters; /* until the child has them */
+        char *snapshot;                 /* the parameter of that name, or NULL */
+        int lock;
+        struct task_child *child; /* NULL: not started yet */
+        bool cancelled;
+        struct error *failed_at_once; /* while vm_disk_start() has not returned: where an error goes instead of to done */
+        vm_disk_done_fn done;
+        void *userdata;
+};
+
+void vm_disk_drop(struct vm_disk *d)
+{
+        if (!d)
+                return;
+        d->vm->disk = NULL;
+        cleanup_close(&d->lock);
+        json_object_put(d->parameters);
+        task_child_free(d->child);
+        free(d->snapshot);
+        free(d);
+}
+
+/* The operation is over before it is told, so that who is told can begin the next one. */
+static void finish(struct vm_disk *d, struct json_object *result, const struct error *err)
+{
+        struct error copy = err ? *err : (struct error)ERROR_INIT;
+        vm_disk_done_fn done = d->done;
+        void *userdata = d->userdata;
+        struct vm *vm = d->vm;
+
+        if (d->failed_at_once) {
+                *d->failed_at_once = copy;
+                return;
+        }
+        vm_disk_drop(d);
+        vm_operation_end(vm, NULL);
+        done(userdata, result, err ? &copy : NULL);
+}
+
+/* What the daemon has besides the image follows it. */
+static void follow(struct vm_disk *d, struct json_object *result, const struct error *err)
+{
+        struct vm *vm = d->vm;
+        uint64_t size = json_get_u64(result, "virtual", 0);
+
+        if (streq(d->options.method, "CreateSnapshot") && err && err->code != ERR_EXISTS)
+                snapshot_boot_remove(vm->folder, d->snapshot);
+        if (streq(d->options.method, "RemoveSnapshot") && !err)
+                snapshot_boot_remove(vm->folder, d->snapshot);
+        if (streq(d->options.method, "RestoreSnapshot") && !err)
+                snapshot_boot_restore(&vm->record, vm->folder, d->snapshot);
+        if (size > 0)
+                vm->record.size = size;
+        if (size > 0 || streq(d->options.method, "RestoreSnapshot"))
+                vm_save_record(vm);
+        boot_remove_left(&vm->record, vm->folder);
+}
+
+static void on_progress(void *userdata, struct json_object *owned_progress)
+{
+        struct vm_disk *d = userdata;
+
+        vm_report(d->vm, owned_progress);
+}
+
+static void on_child_done(void *userdata, struct json_object *result, const struct error *err)
+{
+        struct vm_disk *d = userdata;
+
+        follow(d, result, err);
+        finish(d, result, err);
+}
+
+/* From the kernel's command line, as create has made it. Owned; NULL: it is not in it. */
+static char *root_uuid(const struct vm_record *r)
+{
+        static const char option[] = "root=UUID=";
+        const char *at = strstr(r->command_line, option);
+
+        return at ? xstrndup(at + strlen(option), strcspn(at + strlen(option), " ")) : NULL;
+}
+
+static void on_accel(void *userdata, bool kvm, const char *why_not, const struct error *accel_err)
+{
+        struct vm_disk *d = userdata;
+        struct vm *vm = d->vm;
+        autofree char *image = xasprintf("%s/buildenv.img", vm->folder), *root = root_uuid(&vm->record);
+        autofree char *method = xasprintf("org.initvm.image.%s", d->options.method);
+        const struct task_child_options child = {
+                .program = "initvm-image", .method = method, .folder = vm->folder, .log = "disk.log", .held_fd = d->lock};
+        struct error err = ERROR_INIT;
+
+        (void)why_not;
+        if (accel_err || d->cancelled) {
+                error_set(&err, ERR_CANCELLED, "cancelled");
+                finish(d, NULL, accel_err ? accel_err : &err);
+                return;
+        }
+        json_add_string(d->parameters, "image", image);
+        json_add_string(d->parameters, "root", root);
+        json_add_bool(d->parameters, "kvm", kvm);
+        if (d->snapshot && streq(d->options.method, "CreateSnapshot") &&
+            snapshot_boot_keep(&vm->record, vm->folder, d->snapshot, &err) < 0) {
+                finish(d, NULL, &err);
+                return;
+        }
+        d->child = task_child_start(vm->daemon->loop, &child, take_ptr(d->parameters), on_progress, on_child_done, d, &err);
+        if (d->child)
+                cleanup_close(&d->lock); /* it is the child's from here on */
+        else
+                finish(d, NULL, &err);
+}
+
+static int check_idle(struct vm *vm, struct error *err)
+{
+        if (vm_busy(vm, err))
+                return -1;
+        if (vm->domain)
+                return error_set(err, ERR_STATE,
+                                 "VM '%s' is running, so that its disk belongs to it: stop it first with 'initvm -n %s stop'",
+                                 vm->record.name, vm->record.name);
+        return 0;
+}
+
+struct vm_disk *vm_disk_start(struct vm *vm, const struct vm_disk_options *options, struct json_object *owned_parameters,
+                              vm_progress_fn progress, vm_disk_done_fn done, void *userdata, void *progress_userdata,
+                              struct error *err)
+{
+        autofree char *boot = boot_folder(&vm->record, vm->folder), *kernel = xasprintf("%s/kernel", boot);
+        autojson struct json_object *parameters = owned_parameters;
+        const char *snapshot = json_get_string(parameters, "snapshot", NULL);
+        autoclose int lock = -1;
+        struct error at_once = ERROR_INIT;
+        struct vm_disk *d;
+
+        if (check_idle(vm, err) < 0)
+                return NULL;
+        if (snapshot && !vm_name_valid(snapshot)) {
+                error_set(err, ERR_INVALID,
+                          "'%s' cannot be a snapshot's name: 1 to %d letters, digits, '.', '_' or '-', beginning with a "
+                          "letter or digit",
+                          snapshot, VM_NAME_MAX);
+                return NULL;
+        }
+        lock = disk_lock(vm->folder, vm->record.name, err);
+        if (lock < 0)
+                return NULL;
+        vm_disk_remove_left(vm->folder);
+        d = xcalloc(1, sizeof(*d));
+        *d = (struct vm_disk){.vm = vm,
+                              .options = *options,
+                              .snapshot = snapshot ? xstrdup(snapshot) : NULL,
+                              .parameters = take_ptr(parameters),
+                              .lock = take_fd(&lock),
+                              .failed_at_once = &at_once,
+                              .done = done,
+                              .userdata = userdata};
+        vm->disk = d;
+        vm_operation_begin(vm, options->doing, progress, NULL, progress_userdata);
+        if (options->appliance)
+                accel_decide(vm->daemon->accel, vm->record.acceleration, kernel, on_accel, d);
+        else
+                on_accel(d, false, NULL, NULL);
+        if (at_once.code != ERR_NONE) {
+                *err = at_once;
+                vm_disk_drop(d);
+                vm_operation_end(vm, NULL);
+                return NULL;
+        }
+        d->failed_at_once = NULL;
+        return d;
+}
+
+void vm_disk_cancel(struct vm_disk *d)
+{
+        d->cancelled = true;
+        if (d->child)
+                task_child_cancel(d->child);
+}
+
+void vm_disk_remove_left(const char *folder)
+{
+        autofree char *copy = xasprintf("%s/buildenv.img.new", folder);
+
+        if (unlink(copy) == 0)
+                log_info("removed '%s', which interrupted work on a disk has left", copy);
+}
