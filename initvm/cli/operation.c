@@ -60,7 +60,7 @@ static bool handle(struct running *r, struct json_object *message)
         if (continues)
                 return false;
         r->answered = true;
-        r->vm = json_object_get(json_get(parameters, "vm"));
+        r->vm = json_object_get(json_get(parameters, r->op->result ? r->op->result : "vm"));
         finish(r, 0);
         return true;
 }

@@ -14,11 +14,12 @@ struct operation {
         const char *method;
         struct json_object *parameters; /* taken */
         bool json;                      /* progress as JSON on standard output */
+        const char *result;             /* the member of the last reply that is returned; NULL: "vm" */
         const char *cancelled;          /* what the user is told once the daemon has undone it; NULL: it cannot be undone */
 };
 
 /*
- * Runs to the end: 0 and *ret_vm (the vm of the last reply, owned; may be NULL when there was none), or -1.
+ * Runs to the end: 0 and *ret_vm (`result` of the last reply, owned; may be NULL when there was none), or -1.
  * When SIGINT, SIGTERM or SIGHUP ended it, the return is 128 + its number, and the user has been told.  What can be undone is
  * cancelled, and the daemon's confirmation waited for, until a second signal comes; what cannot goes on in the daemon.
  */
