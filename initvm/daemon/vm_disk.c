@@ -21,7 +21,10 @@ struct vm_disk {
         int lock;
         struct task_child *child; /* NULL: not started yet */
         bool cancelled;
-        struct error *failed_at_once; /* while vm_disk_start() has not returned: where an error goes instead of to done */
+        bool decided; /* whether the appliance uses KVM, or why that cannot be said */
+        bool waiting; /* for that, after vm_disk_start() has returned */
+        bool kvm;
+        struct error accel_error;
         vm_disk_done_fn done;
         void *userdata;
 };
@@ -46,10 +49,6 @@ static void finish(struct vm_disk *d, struct json_object *result, const struct e
         void *userdata = d->userdata;
         struct vm *vm = d->vm;
 
-        if (d->failed_at_once) {
-                *d->failed_at_once = copy;
-                return;
-        }
         vm_disk_drop(d);
         vm_operation_end(vm, NULL);
         done(userdata, result, err ? &copy : NULL);
@@ -98,35 +97,42 @@ static char *root_uuid(const struct vm_record *r)
         return at ? xstrndup(at + strlen(option), strcspn(at + strlen(option), " ")) : NULL;
 }
 
-static void on_accel(void *userdata, bool kvm, const char *why_not, const struct error *accel_err)
+static int start_child(struct vm_disk *d, bool kvm, struct error *err)
 {
-        struct vm_disk *d = userdata;
         struct vm *vm = d->vm;
         autofree char *image = xasprintf("%s/buildenv.img", vm->folder), *root = root_uuid(&vm->record);
         autofree char *method = xasprintf("org.initvm.image.%s", d->options.method);
         const struct task_child_options child = {
                 .program = "initvm-image", .method = method, .folder = vm->folder, .log = "disk.log", .held_fd = d->lock};
-        struct error err = ERROR_INIT;
 
-        (void)why_not;
-        if (accel_err || d->cancelled) {
-                error_set(&err, ERR_CANCELLED, "cancelled");
-                finish(d, NULL, accel_err ? accel_err : &err);
-                return;
-        }
         json_add_string(d->parameters, "image", image);
         json_add_string(d->parameters, "root", root);
         json_add_bool(d->parameters, "kvm", kvm);
         if (d->snapshot && streq(d->options.method, "CreateSnapshot") &&
-            snapshot_boot_keep(&vm->record, vm->folder, d->snapshot, &err) < 0) {
-                finish(d, NULL, &err);
-                return;
-        }
-        d->child = task_child_start(vm->daemon->loop, &child, take_ptr(d->parameters), on_progress, on_child_done, d, &err);
+            snapshot_boot_keep(&vm->record, vm->folder, d->snapshot, err) < 0)
+                return -1;
+        d->child = task_child_start(vm->daemon->loop, &child, take_ptr(d->parameters), on_progress, on_child_done, d, err);
         if (d->child)
                 cleanup_close(&d->lock); /* it is the child's from here on */
-        else
-                finish(d, NULL, &err);
+        return d->child ? 0 : -1;
+}
+
+/* At once or later. */
+static void on_accel(void *userdata, bool kvm, const char *why_not, const struct error *err)
+{
+        struct vm_disk *d = userdata;
+        struct error failure = err ? *err : (struct error)ERROR_INIT;
+
+        (void)why_not;
+        d->decided = true;
+        d->kvm = kvm;
+        d->accel_error = failure;
+        if (!d->waiting)
+                return;
+        if (!err && d->cancelled)
+                error_set(&failure, ERR_CANCELLED, "cancelled");
+        if (failure.code != ERR_NONE || start_child(d, kvm, &failure) < 0)
+                finish(d, NULL, &failure);
 }
 
 static int check_idle(struct vm *vm, struct error *err)
@@ -148,7 +154,6 @@ struct vm_disk *vm_disk_start(struct vm *vm, const struct vm_disk_options *optio
         autojson struct json_object *parameters = owned_parameters;
         const char *snapshot = json_get_string(parameters, "snapshot", NULL);
         autoclose int lock = -1;
-        struct error at_once = ERROR_INIT;
         struct vm_disk *d;
 
         if (check_idle(vm, err) < 0)
@@ -170,22 +175,20 @@ struct vm_disk *vm_disk_start(struct vm *vm, const struct vm_disk_options *optio
                               .snapshot = snapshot ? xstrdup(snapshot) : NULL,
                               .parameters = take_ptr(parameters),
                               .lock = take_fd(&lock),
-                              .failed_at_once = &at_once,
+                              .decided = !options->appliance,
                               .done = done,
                               .userdata = userdata};
         vm->disk = d;
         vm_operation_begin(vm, options->doing, progress, NULL, progress_userdata);
         if (options->appliance)
                 accel_decide(vm->daemon->accel, vm->record.acceleration, kernel, on_accel, d);
-        else
-                on_accel(d, false, NULL, NULL);
-        if (at_once.code != ERR_NONE) {
-                *err = at_once;
+        d->waiting = !d->decided;
+        if (d->decided && (d->accel_error.code != ERR_NONE || start_child(d, d->kvm, &d->accel_error) < 0)) {
+                *err = d->accel_error;
                 vm_disk_drop(d);
                 vm_operation_end(vm, NULL);
                 return NULL;
         }
-        d->failed_at_once = NULL;
         return d;
 }
 

@@ -10,7 +10,7 @@
 #include "io/run.h"
 
 enum appliance_fd {
-        APPLIANCE_FD_LOCK = 4,     /* of the VM's disk: the appliance's QEMU holds it as well, should it be the last one to go */
+        APPLIANCE_FD_LOCK = 4, /* of the VM's disk, held by this process as well; the appliance's QEMU has a lock of its own */
         APPLIANCE_FD_REQUEST = 10, /* {"operation": NAME, "request": {...}} */
         APPLIANCE_FD_REPORT,       /* JSON lines to the run: {"stage","text"}, {"error","message"} */
         APPLIANCE_FD_RESULT,       /* the result as JSON */

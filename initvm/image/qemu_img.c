@@ -47,13 +47,16 @@ static char **command(const char *const *words)
         return argv;
 }
 
+/* What a killed initvm-image leaves is gone within seconds. */
+#define IN_USE "the image is in use by another program, a QEMU or qemu-img: try again when that has ended"
+
 static const struct sign {
         const char *text;
         enum error_code code;
         const char *sentence;
 } signs[] = {
-        {"Is another process using the image", ERR_STATE, "the image is in use by another program: a QEMU, or a qemu-img"},
-        {"Failed to get", ERR_STATE, "the image is in use by another program: a QEMU, or a qemu-img"},
+        {"Is another process using the image", ERR_STATE, IN_USE},
+        {"Failed to get", ERR_STATE, IN_USE},
         {"No space left on device", ERR_NO_SPACE, "no space is left for it"},
         {"Disk quota exceeded", ERR_NO_SPACE, "the disk quota is used up"},
         {"Could not open backing file", ERR_NOT_FOUND, "the image needs a backing file that cannot be opened"},

@@ -5,7 +5,7 @@
 
 load ../lib/common
 
-commands=(create start stop restart ensure destroy status list images exec shell cp attach ssh ssh-config proxy forward submit job chroot cache ps daemon help version
+commands=(create start stop restart ensure destroy status list images disk snapshot reset clone exec shell cp attach ssh ssh-config proxy forward submit job chroot cache ps daemon help version
 	completion)
 chroot_commands=(create build list show shell run clone rename remove export import)
 job_commands=(list show logs wait watch cancel fetch shell retry remove prune limit)
@@ -60,6 +60,14 @@ teardown() {
 	for command in list prune; do
 		run initvm help cache "$command"
 		expect 0 "usage: initvm cache $command"
+	done
+	for command in info check resize compact ls cat cp export; do
+		run initvm help disk "$command"
+		expect 0 "usage: initvm disk $command"
+	done
+	for command in create list restore remove; do
+		run initvm help snapshot "$command"
+		expect 0 "usage: initvm snapshot $command"
 	done
 	run initvm chroot
 	expect 2 "something is missing behind 'chroot'"

@@ -46,7 +46,7 @@ teardown_file() {
 	[ -z "$(entries creating)" ]
 	run entries vms/contract
 	[ "$(grep -cE '^(buildenv\.img|kernel|initrd|vm\.json)$' <<<"$output")" -eq 4 ]
-	[ -z "$(grep -vE '^(buildenv\.img|kernel|initrd|vm\.json|.*\.log(\.1)?)$' <<<"$output")" ]
+	[ -z "$(grep -vE '^(buildenv\.img|kernel|initrd|vm\.json|disk\.lock|snapshots|.*\.log(\.1)?)$' <<<"$output")" ]
 }
 
 @test "outside: buildenv.img is one sound qcow2 without backing file, of the size asked for, thin" {
