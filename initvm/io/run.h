@@ -74,3 +74,7 @@ const char *run_tail_find(const struct run *run, const char *text);
 
 /* Appends the last meaningful lines to the message. Returns -1. */
 int run_explain(const struct run *run, struct error *err);
+
+/* Turns the failure of a tool into the sentence for its cause, with the tool's last lines; `folder` is where the run works.
+ * Returns -1. */
+int run_explain_cause(const struct run *run, const char *folder, struct error *err);

@@ -135,11 +135,11 @@ static int make_disk(struct bootstrap *b, struct error *err)
         tool.fds = &stdin_fd;
         tool.n_fds = 1;
         if (in < 0 || run_tool(b->run, &tool, err) < 0)
-                return bootstrap_explain(b, err);
+                return run_explain_cause(b->run, b->request->folder, err);
         if (disk_write_swap(fd, &b->layout, err) < 0)
                 return -1;
         tool = (struct run_tool){.argv = fat, .environment = b->environment, .timeout = TOOL_TIMEOUT};
-        return b->layout.efi && run_tool(b->run, &tool, err) < 0 ? bootstrap_explain(b, err) : 0;
+        return b->layout.efi && run_tool(b->run, &tool, err) < 0 ? run_explain_cause(b->run, b->request->folder, err) : 0;
 }
 
 /* "    (12.34/100%)" */
@@ -162,7 +162,7 @@ static int make_image(struct bootstrap *b, struct error *err)
         run_stage(b->run, "image", "writing buildenv.img");
         umask(077);
         if (run_tool(b->run, &tool, err) < 0)
-                return bootstrap_explain(b, err);
+                return run_explain_cause(b->run, b->request->folder, err);
         if (chmod(image, 0600) < 0)
                 return error_errno(err, errno, "'%s'", image);
         return 0;

@@ -19,6 +19,7 @@ struct bootstrap_request {
         const char *image;   /* path */
         const char *preseed; /* path */
         const char *mirror;  /* NULL: as the preseed or the image says */
+        const char *proxy;   /* for the making only; NULL: as the preseed or the environment says */
         const char *agent;   /* path of the agent's program */
         uint64_t size;       /* of the disk; 0: the image's */
 };
@@ -44,11 +45,14 @@ struct bootstrap {
 /* Runs it to its end. *ret: the parameters of the final reply, owned. */
 int bootstrap_run(struct run *run, const struct bootstrap_request *request, struct json_object **ret, struct error *err);
 
+/* The proxy of the making: the caller's, else the preseed's; NULL: none, or the environment's. */
+static inline const char *bootstrap_proxy(const struct bootstrap *b)
+{
+        return b->request->proxy ? b->request->proxy : b->plan->proxy;
+}
+
 /* The parts of it. check: what can be known before work begins. */
 int bootstrap_check(struct bootstrap *b, struct error *err);
 int bootstrap_check_mirrors(struct bootstrap *b, struct error *err);
 int bootstrap_keys(struct bootstrap *b, struct error *err);
 int bootstrap_install(struct bootstrap *b, struct error *err);
-
-/* Turns the failure of a tool into the sentence for its cause, with the tool's last lines. Returns -1. */
-int bootstrap_explain(struct bootstrap *b, struct error *err);

@@ -4,67 +4,35 @@
 
 #include "base/file.h"
 #include "base/util.h"
+#include "provision/host.h"
 
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define KEY_MAX (1024 * 1024)
-
-/* The least that a system with a compiler took while it was made, tree and image at once; larger ones fail later. */
-#define SPACE_MIN (2500ull << 20)
 
 #define APT_HELPER "/usr/lib/apt/apt-helper"
 
 /* A mirror that does not answer in this time is not reachable; the download itself may take its time. */
 #define MIRROR_TIMEOUT "10"
 
-static const struct tool {
-        const char *name, *package;
-        bool unprivileged_only;
-} tools[] = {
+static const struct host_tool tools[] = {
         {"mmdebstrap", "mmdebstrap", false}, {"mke2fs", "e2fsprogs", false}, {"sfdisk", "fdisk", false},
         {"qemu-img", "qemu-utils", false},   {APT_HELPER, "apt", false},     {"unshare", "util-linux", false},
         {"newuidmap", "uidmap", true},
 };
 
-static bool find_tool(const char *name)
-{
-        static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
-
-        if (name[0] == '/')
-                return access(name, X_OK) == 0;
-        for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-                autofree char *path = xasprintf("%s/%s", folders[i], name);
-                if (access(path, X_OK) == 0)
-                        return true;
-        }
-        return false;
-}
-
 static int check_tools(const struct bootstrap *b, struct error *err)
 {
-        autostrv char **missing = NULL, **packages = NULL;
-        autofree char *names = NULL, *list = NULL;
+        static const struct host_tool fat = {"mkfs.fat", "dosfstools", false};
 
-        for (size_t i = 0; i < ARRAY_SIZE(tools); i++)
-                if (!find_tool(tools[i].name) && !(tools[i].unprivileged_only && b->privileged)) {
-                        strv_add(&missing, tools[i].name);
-                        strv_add(&packages, tools[i].package);
-                }
-        if (b->layout.efi && !find_tool("mkfs.fat")) {
-                strv_add(&missing, "mkfs.fat");
-                strv_add(&packages, "dosfstools");
-        }
-        if (!missing)
-                return 0;
-        names = strv_join(missing, ", ");
-        list = strv_join(packages, " ");
-        return error_set(err, ERR_NOT_FOUND, "%s not found; install it with: apt install %s", names, list);
+        if (host_check_tools(tools, ARRAY_SIZE(tools), b->privileged, err) < 0)
+                return -1;
+        return b->layout.efi ? host_check_tools(&fat, 1, b->privileged, err) : 0;
 }
 
 /* Whether the file gives this user a range: lines of NAME:START:COUNT or UID:START:COUNT (subuid(5)). */
@@ -94,23 +62,6 @@ static int check_user(struct error *err)
                          user, user);
 }
 
-static int check_space(const char *folder, struct error *err)
-{
-        struct statvfs st;
-        uint64_t available;
-
-        if (statvfs(folder, &st) < 0)
-                return error_errno(err, errno, "cannot look at '%s'", folder);
-        available = (uint64_t)st.f_bavail * st.f_frsize;
-        if (available >= SPACE_MIN)
-                return 0;
-        return error_set(
-                err, ERR_NO_SPACE,
-                "too little space in '%s': %s are free, making a VM needs at least %s; free some, or move to another disk "
-                "with INITVM_HOME",
-                folder, format_size(available), format_size(SPACE_MIN));
-}
-
 int bootstrap_check(struct bootstrap *b, struct error *err)
 {
         struct stat st;
@@ -118,8 +69,8 @@ int bootstrap_check(struct bootstrap *b, struct error *err)
         if (!streq(b->image->architecture, image_host_architecture()))
                 return error_set(err, ERR_UNSUPPORTED, "the image '%s' is for %s, this host is %s: choose an image for %s",
                                  b->image->name, b->image->architecture, image_host_architecture(), image_host_architecture());
-        if (check_tools(b, err) < 0 || (!b->privileged && check_user(err) < 0) || check_space(b->request->folder, err) < 0 ||
-            check_space(b->temporary, err) < 0)
+        if (check_tools(b, err) < 0 || (!b->privileged && check_user(err) < 0) || host_check_space(b->request->folder, err) < 0 ||
+            host_check_space(b->temporary, err) < 0)
                 return -1;
         if (stat(b->image->keyring, &st) < 0)
                 return error_set(err, ERR_NOT_FOUND, "the archive's keys '%s' are missing; install them with: apt install %s",
@@ -130,7 +81,7 @@ int bootstrap_check(struct bootstrap *b, struct error *err)
 /* Fetches a URL to a file; errors are in the run's tail. */
 static int fetch(struct bootstrap *b, const char *url, const char *path, struct error *err)
 {
-        autofree char *proxy = b->plan->proxy ? xasprintf("Acquire::http::Proxy=%s", b->plan->proxy) : NULL;
+        autofree char *proxy = bootstrap_proxy(b) ? xasprintf("Acquire::http::Proxy=%s", bootstrap_proxy(b)) : NULL;
         char *argv[] = {APT_HELPER,
                         "-q",
                         "-o",

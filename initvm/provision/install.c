@@ -107,8 +107,8 @@ static char **command(const struct bootstrap *b, const char *sources)
                 strv_add(&argv, *s);
         if (b->plan->recommends)
                 strv_add(&argv, "--aptopt=APT::Install-Recommends \"true\"");
-        if (b->plan->proxy)
-                strv_addf(&argv, "--aptopt=Acquire::http::Proxy \"%s\"", b->plan->proxy);
+        if (bootstrap_proxy(b))
+                strv_addf(&argv, "--aptopt=Acquire::http::Proxy \"%s\"", bootstrap_proxy(b));
         strv_addf(&argv, "--architectures=%s", b->image->architecture);
         strv_addf(&argv, "--include=%s", packages);
         strv_add(&argv, hook_essential);
@@ -170,57 +170,5 @@ int bootstrap_install(struct bootstrap *b, struct error *err)
                                       .userdata = b};
 
         run_stage(b->run, "bootstrap", "installing packages with mmdebstrap");
-        return run_tool(b->run, &tool, err) < 0 ? bootstrap_explain(b, err) : 0;
-}
-
-/* Signs in a tool's output, the surest first. */
-static const struct sign {
-        const char *text;
-        enum error_code code;
-        const char *sentence;
-} signs[] = {
-        {"No space left on device", ERR_NO_SPACE, "no space left in '%s': free some, or move to another disk with INITVM_HOME"},
-        {"Disk quota exceeded", ERR_NO_SPACE,
-         "the disk quota of '%s' is used up: free some, or move to another disk with INITVM_HOME"},
-        {"don't have enough free space", ERR_NO_SPACE,
-         "no space left in '%s': free some, or move to another disk with INITVM_HOME"},
-        {"Could not allocate block", ERR_INVALID, "the content does not fit on the disk of '%s': choose a larger --size"},
-        {"NO_PUBKEY", ERR_DENIED,
-         "a mirror is signed with a key that is not known: choose another --mirror, or give the repository its key"},
-        {"is not signed", ERR_DENIED,
-         "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
-        {"is no longer signed", ERR_DENIED,
-         "a mirror is not signed, so nothing from it can be trusted: choose a signed one with --mirror"},
-        {"invalid signature", ERR_DENIED, "a mirror's signature is wrong: choose another one with --mirror"},
-        {"Signed file isn't valid", ERR_DENIED, "a mirror's signature is none: choose another one with --mirror"},
-        {"BADSIG", ERR_DENIED, "a mirror's signature is wrong: choose another one with --mirror"},
-        {"EXPKEYSIG", ERR_DENIED, "a mirror is signed with an expired key: update the archive's keyring package"},
-        {"Unable to locate package", ERR_INVALID, "the suite does not have a package that the preseed or the image names"},
-        {"has no installation candidate", ERR_INVALID, "the suite does not have a package that the preseed or the image names"},
-        {"Could not resolve", ERR_FAILED, "a mirror cannot be reached: check the network, or choose another one with --mirror"},
-        {"Could not connect", ERR_FAILED, "a mirror cannot be reached: check the network, or choose another one with --mirror"},
-        {"Connection timed out", ERR_FAILED,
-         "a mirror cannot be reached: check the network, or choose another one with --mirror"},
-};
-
-int bootstrap_explain(struct bootstrap *b, struct error *err)
-{
-        if (err->code == ERR_CANCELLED)
-                return -1;
-        /* What a hook says of itself is nearer to the cause; its tools' output is not, unless it is about space. */
-        for (size_t i = 0; i < ARRAY_SIZE(signs); i++) {
-                const char *line = run_tail_find(b->run, signs[i].text);
-
-                if (!line || (i > 3 && b->run->hook_error.code != ERR_NONE))
-                        continue;
-                error_set(err, signs[i].code, signs[i].sentence, b->request->folder);
-                run_explain(b->run, err);
-                return -1;
-        }
-        if (b->run->hook_error.code != ERR_NONE) {
-                *err = b->run->hook_error;
-                /* A wrong answer explains itself. */
-                return err->code == ERR_INVALID || err->code == ERR_UNSUPPORTED ? -1 : run_explain(b->run, err);
-        }
-        return run_explain(b->run, err);
+        return run_tool(b->run, &tool, err) < 0 ? run_explain_cause(b->run, b->request->folder, err) : 0;
 }
