@@ -37,29 +37,31 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- what is built from what ---------------------------------------------------------------------------------------
 
-FOLDERS := base wire io archive chroot job binfmt provision image daemon cli agent ssh
+FOLDERS := base wire io archive chroot job binfmt provision target image daemon cli agent ssh
 ALL_SOURCES := $(foreach d,$(FOLDERS),$(sort $(wildcard initvm/$d/*.c)))
 MAIN_SOURCES := $(if $(ALL_SOURCES),$(shell grep -lE "^int main\>" $(ALL_SOURCES)))
 main_of = $(filter initvm/$1/%,$(MAIN_SOURCES))
 lib_sources = $(filter-out $(MAIN_SOURCES),$(filter initvm/$1/%,$(ALL_SOURCES)))
 
 # program = folder : archives, uppermost first.  The daemon takes the readers of images and preseeds out of provision/.
-PROGRAM_FOLDERS := cli daemon provision image agent ssh
+PROGRAM_FOLDERS := cli daemon provision target image agent ssh
 PROGRAM_cli := initvm
 PROGRAM_daemon := initvmd
 PROGRAM_provision := initvm-provision
+PROGRAM_target := initvm-target
 PROGRAM_image := initvm-image
 PROGRAM_agent := initvm-agent
 PROGRAM_ssh := initvm-ssh
 ARCHIVES_cli := cli archive binfmt io wire base
 ARCHIVES_daemon := daemon provision archive io wire base
 ARCHIVES_provision := provision io wire base
+ARCHIVES_target := provision io wire base
 ARCHIVES_image := image archive io wire base
 ARCHIVES_agent := agent job chroot archive binfmt io wire base
 ARCHIVES_ssh := ssh io wire base
 PKGS_cli := json-c libmd
-PKGS_daemon := libvirt libvirt-qemu json-c libmd
-PKGS_provision := json-c
+PKGS_daemon := libvirt libvirt-qemu json-c libmd zlib
+PKGS_provision := json-c zlib
 PKGS_image := libguestfs json-c libmd
 PKGS_ssh := libssh json-c
 
@@ -124,6 +126,7 @@ $1/obj/%.o: %.c $$(FLAGS_STAMP)
 	$$(Q)$3 $$($2_CFLAGS) -c -o $$@ $$<
 # What an .incbin takes in, the compiler's dependency files do not tell.
 $1/obj/initvm/provision/guest_files.o: $$(wildcard initvm/provision/*.sh initvm/agent/*.service)
+$1/obj/initvm/provision/installer_initrd.o: $$(wildcard initvm/provision/*.sh)
 $1/obj/initvm/daemon/ssh_identity.o: initvm/daemon/ssh_guest.sh
 $1/obj/initvm/io/server.o: initvm/wire/org.varlink.service.varlink
 $1/obj/initvm/daemon/methods.o: initvm/wire/org.initvm.varlink
@@ -174,6 +177,16 @@ $(ASAN)/bin/initvm-agent: $(BUILD)/bin/initvm-agent
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
+# The last step of an installation runs in a system of any release, too.
+TARGET_LIBS = $(shell $(PKG_CONFIG) --libs --static json-c zlib)
+$(BUILD)/bin/initvm-target: $(patsubst %.c,$(BUILD)/obj/%.o,$(call main_of,target)) $(foreach a,$(ARCHIVES_target),$(BUILD)/lib/lib$a.a)
+	@mkdir -p $(@D)
+	$(say) LINK '$@'
+	$(Q)$(CC) -static-pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(TARGET_LIBS) -pthread
+$(ASAN)/bin/initvm-target: $(BUILD)/bin/initvm-target
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 # Programs whose folder has a main() so far.
 BUILT_FOLDERS := $(foreach p,$(PROGRAM_FOLDERS),$(if $(call main_of,$p),$p))
 PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(BUILD)/bin/$(PROGRAM_$p))
@@ -182,7 +195,7 @@ ASAN_PROGRAMS := $(foreach p,$(BUILT_FOLDERS),$(ASAN)/bin/$(PROGRAM_$p))
 # ---- tests -------------------------------------------------------------------------------------------------------------
 
 TEST_ARCHIVES := $(foreach d,cli daemon provision image agent job chroot archive binfmt io wire base,$(ASAN)/lib/lib$d.a)
-TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu libguestfs json-c libarchive libmd libseccomp cmocka) -pthread
+TEST_LIBS = -Wl,--start-group $(TEST_ARCHIVES) -Wl,--end-group $(shell $(PKG_CONFIG) --libs libvirt libvirt-qemu libguestfs json-c libarchive libmd libseccomp zlib cmocka) -pthread
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(ASAN)/tests/%,$(UNIT_SOURCES))
 FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(ASAN)/tests/%,$(FUZZ_SOURCES))
@@ -207,11 +220,11 @@ $(ASAN)/tests/fuzz_%: $(ASAN)/obj/tests/fuzz/fuzz_%.o $(ASAN)/obj/tests/lib/fuzz
 	$(say) LINK '$@'
 	$(Q)$(CC) $(ASAN_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
-$(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent provision job chroot archive binfmt io wire base,$(FUZZ)/lib/lib$d.a)
+$(FUZZ)/bin/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(foreach d,agent daemon provision job chroot archive binfmt io wire base,$(FUZZ)/lib/lib$d.a)
 	@mkdir -p $(@D)
 	$(say) LINK '$@'
 	$(Q)$(CLANG) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
-		$(shell $(PKG_CONFIG) --libs json-c libarchive libmd libseccomp) -pthread
+		$(shell $(PKG_CONFIG) --libs json-c libarchive libmd libseccomp zlib) -pthread
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(foreach d,io wire base,$(BUILD)/lib/lib$d.a)
 	@mkdir -p $(@D)
@@ -228,7 +241,7 @@ print-lint-flags:
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all all-asan check check-unit check-e2e check-vm check-foreign check-load test lint format install uninstall bench fuzz quickstart clean help \
+.PHONY: all all-asan check check-unit check-e2e check-vm check-foreign check-load check-installer test lint format install uninstall bench fuzz quickstart clean help \
 	print-lint-flags FORCE
 
 all: $(PROGRAMS) ## build the programs
@@ -251,6 +264,9 @@ check-foreign: all ## Debian packages built as jobs in a guest; INITVM_TEST_CACH
 
 check-load: all ## a thousand build jobs at once, and a log of 1 GB; the jobs have five minutes
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-load tests/load
+
+check-installer: all ## installations with debian-installer, and how they fail; an hour on software emulation
+	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-installer $(or $(TESTS),$(sort $(wildcard tests/installer/*.bats)))
 
 lint: ## formatting, layers, static analysis, shell scripts, man pages
 	@scripts/run-tests lint scripts/lint
@@ -277,7 +293,7 @@ MAN_PAGES = $(sort $(wildcard initvm/*/*.[158]))
 install: all ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/images $(DESTDIR)$(DATADIR)/preseed
 	$(INSTALL) -m 755 $(BUILD)/bin/initvm $(DESTDIR)$(BINDIR)/
-	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-image $(BUILD)/bin/initvm-ssh $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
+	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-target $(BUILD)/bin/initvm-image $(BUILD)/bin/initvm-ssh $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
 	$(INSTALL) -m 644 images/*.json $(DESTDIR)$(DATADIR)/images/
 	$(INSTALL) -m 644 preseed/*.cfg $(DESTDIR)$(DATADIR)/preseed/
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/preseed/examples $(DESTDIR)$(COMPLETION_BASH) $(DESTDIR)$(COMPLETION_ZSH) $(DESTDIR)$(COMPLETION_FISH)
@@ -299,4 +315,4 @@ clean: ## remove what was built
 	rm -rf $(BUILD)
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
