@@ -121,40 +121,23 @@ static int empty_folder(const char *path, struct error *err)
  * its hooks: after we have read the root. */
 #define FAKE_DAEMON "/usr/sbin/start-stop-daemon"
 
-/* What belongs to this host, to the bootstrap, or must be made anew by each machine. */
-int guest_clean(const struct plan *plan, struct error *err)
+static int remove_all(const char *const *files, size_t n, struct error *err)
 {
-        static const char *const files[] = {
-                "/etc/apt/apt.conf.d/00mmdebstrap",
-                "/etc/apt/apt.conf.d/99mmdebstrap",
-                "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
-                "/usr/sbin/policy-rc.d",
-                "/var/lib/systemd/random-seed",
-                "/var/lib/dbus/machine-id",
-                "/etc/ssh/ssh_host_rsa_key",
-                "/etc/ssh/ssh_host_rsa_key.pub",
-                "/etc/ssh/ssh_host_ecdsa_key",
-                "/etc/ssh/ssh_host_ecdsa_key.pub",
-                "/etc/ssh/ssh_host_ed25519_key",
-                "/etc/ssh/ssh_host_ed25519_key.pub",
-                "/etc/hostname.orig",
-                "/etc/resolv.conf.orig",
-                "/var/cache/apt/pkgcache.bin",
-                "/var/cache/apt/srcpkgcache.bin",
-        };
-        static const char *const folders[] = {"/var/cache/apt/archives", "/var/lib/apt/lists/auxfiles", "/tmp", "/run",
-                                              "/var/tmp"};
-
-        (void)plan;
-        if (rename(FAKE_DAEMON ".REAL", FAKE_DAEMON) < 0 && errno != ENOENT)
-                return error_errno(err, errno, "cannot restore '" FAKE_DAEMON "'");
-        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        for (size_t i = 0; i < n; i++)
                 if (tree_remove(files[i], err) < 0)
                         return -1;
-        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
-                if (empty_folder(folders[i], err) < 0)
-                        return -1;
-        if (dir_make("/var/cache/apt/archives/partial", 0755, err) < 0)
+        return 0;
+}
+
+int guest_forget_identity(struct error *err)
+{
+        static const char *const files[] = {
+                "/var/lib/systemd/random-seed",  "/var/lib/dbus/machine-id",          "/etc/ssh/ssh_host_rsa_key",
+                "/etc/ssh/ssh_host_rsa_key.pub", "/etc/ssh/ssh_host_ecdsa_key",       "/etc/ssh/ssh_host_ecdsa_key.pub",
+                "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub",
+        };
+
+        if (remove_all(files, ARRAY_SIZE(files), err) < 0)
                 return -1;
         /* Newer than /usr: nothing that systemd rebuilds after an update (ConditionNeedsUpdate=) is out of date. */
         if (guest_write("/etc/.updated", 0644, "", err) < 0 || guest_write("/var/.updated", 0644, "", err) < 0)
@@ -163,10 +146,37 @@ int guest_clean(const struct plan *plan, struct error *err)
         return guest_write("/etc/machine-id", 0444, "", err);
 }
 
+/* What belongs to this host or to the bootstrap. */
+int guest_clean(struct error *err)
+{
+        static const char *const files[] = {
+                "/etc/apt/apt.conf.d/00mmdebstrap",
+                "/etc/apt/apt.conf.d/99mmdebstrap",
+                "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+                "/usr/sbin/policy-rc.d",
+                "/etc/hostname.orig",
+                "/etc/resolv.conf.orig",
+                "/var/cache/apt/pkgcache.bin",
+                "/var/cache/apt/srcpkgcache.bin",
+        };
+        static const char *const folders[] = {"/var/cache/apt/archives", "/var/lib/apt/lists/auxfiles", "/tmp", "/run",
+                                              "/var/tmp"};
+
+        if (rename(FAKE_DAEMON ".REAL", FAKE_DAEMON) < 0 && errno != ENOENT)
+                return error_errno(err, errno, "cannot restore '" FAKE_DAEMON "'");
+        if (remove_all(files, ARRAY_SIZE(files), err) < 0)
+                return -1;
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+                if (empty_folder(folders[i], err) < 0)
+                        return -1;
+        return dir_make("/var/cache/apt/archives/partial", 0755, err) < 0 ? -1 : guest_forget_identity(err);
+}
+
 int guest_apply(const struct guest *guest, struct error *err)
 {
         if (guest_apply_system(guest->plan, err) < 0 || guest_apply_users(guest->plan, err) < 0 ||
-            guest_apply_apt(guest, err) < 0 || guest_apply_services(guest, err) < 0 || guest_apply_boot(guest, err) < 0)
+            guest_apply_apt(guest, err) < 0 || guest_apply_services(guest, err) < 0 || guest_put_commands(guest->plan, err) < 0 ||
+            guest_apply_boot(guest, err) < 0)
                 return -1;
-        return guest_clean(guest->plan, err);
+        return guest_clean(err);
 }

@@ -15,6 +15,7 @@ struct guest {
         const char *swap_uuid; /* NULL: none */
         const char *efi_uuid;  /* of the FAT file system; NULL: none */
         struct buf *keys;      /* one for each source: its own key, empty when it has none; the last one is the archive's */
+        bool keep_network;     /* the machine has one that is not ours to configure */
         int agent;             /* fd of the agent's program */
         int kernel_out;        /* fds that the kernel and its initrd are written to, for the host */
         int initrd_out;
@@ -32,7 +33,15 @@ int guest_apply_users(const struct plan *plan, struct error *err);
 int guest_apply_apt(const struct guest *guest, struct error *err);
 int guest_apply_boot(const struct guest *guest, struct error *err);
 int guest_apply_services(const struct guest *guest, struct error *err);
-int guest_clean(const struct plan *plan, struct error *err);
+int guest_put_commands(const struct plan *plan, struct error *err);
+int guest_clean(struct error *err);
+
+/* What no two machines may have in common: made anew by the first boot. */
+int guest_forget_identity(struct error *err);
+
+/* The same for a machine that the installer has made: fstab stays but for "discard", the initrd is made again by our settings,
+ * GRUB is told of the serial console. */
+int guest_complete_boot(struct plan *plan, struct error *err);
 
 /* Helpers of these. Replaces a file (also a link) and makes its folders. */
 int guest_write(const char *path, unsigned mode, const char *text, struct error *err);

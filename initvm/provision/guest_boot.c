@@ -79,6 +79,8 @@ static const char blacklist[] = "# Not needed in a virtual machine, and slow to 
                                 "blacklist lpc_ich\n"
                                 "blacklist efi_pstore\n";
 
+#define FSTAB_MAX (64u * 1024)
+
 static int apply_fstab(const struct guest *guest, struct error *err)
 {
         autobuf struct buf b = {0};
@@ -113,9 +115,9 @@ static int apply_grub(const struct plan *plan, struct error *err)
 }
 
 /* Once for all: the packages were kept from making one (guest_preconfigure()). */
-static int make_initrd(const struct plan *plan, const char *release, struct error *err)
+static int make_initrd(const struct plan *plan, const char *release, bool again, struct error *err)
 {
-        char *const argv[] = {"update-initramfs", "-c", "-k", (char *)release, NULL};
+        char *const argv[] = {"update-initramfs", again ? "-u" : "-c", "-k", (char *)release, NULL};
 
         /* A machine that is decompressed under emulation at every start wants the quick way. RESUME: no hibernation, no wait. */
         if (guest_writef("/etc/initramfs-tools/conf.d/initvm", 0644, err,
@@ -151,11 +153,63 @@ int guest_apply_boot(const struct guest *guest, struct error *err)
         if (!release)
                 return error_set(err, ERR_INVALID,
                                  "no kernel was installed: 'base-installer/kernel/image' must name a kernel's package");
-        if (make_initrd(guest->plan, release, err) < 0)
+        if (make_initrd(guest->plan, release, false, err) < 0)
                 return -1;
         if (guest->efi_uuid && dir_make("/boot/efi", 0755, err) < 0)
                 return -1;
         kernel = xasprintf("/boot/vmlinuz-%s", release);
         initrd = xasprintf("/boot/initrd.img-%s", release);
         return copy_out(kernel, guest->kernel_out, err) < 0 || copy_out(initrd, guest->initrd_out, err) < 0 ? -1 : 0;
+}
+
+/* One line of fstab(5), as it is or with "discard" among the options of a file system that knows it; what is the root's type. */
+static void add_fstab_line(struct buf *b, const char *line, char **ret_root)
+{
+        autostrv char **fields = line[0] == '#' ? NULL : strv_split(line, " \t");
+        bool extended = fields && strv_length(fields) >= 4 && str_has_prefix(fields[2], "ext");
+
+        if (fields && strv_length(fields) >= 4 && streq(fields[1], "/")) {
+                free(*ret_root);
+                *ret_root = xstrdup(fields[2]);
+        }
+        if (!extended || strstr(fields[3], "discard")) {
+                buf_printf(b, "%s\n", line);
+                return;
+        }
+        for (size_t i = 0; fields[i]; i++)
+                buf_printf(b, "%s%s%s", i ? " " : "", fields[i], i == 3 ? ",discard" : "");
+        buf_printf(b, "\n");
+}
+
+static int complete_fstab(char **ret_root, struct error *err)
+{
+        autofree char *old = file_read("/etc/fstab", FSTAB_MAX, NULL, err), *new = NULL;
+        autobuf struct buf b = {0};
+
+        if (!old)
+                return -1;
+        for (const char *line = old; *line;) {
+                size_t n = strcspn(line, "\n");
+                autofree char *copy = xstrndup(line, n);
+
+                add_fstab_line(&b, copy, ret_root);
+                line += n + (line[n] == '\n');
+        }
+        new = buf_take_string(&b);
+        return guest_write("/etc/fstab", 0644, new, err);
+}
+
+int guest_complete_boot(struct plan *plan, struct error *err)
+{
+        char *const update_grub[] = {"update-grub", NULL};
+        autofree char *release = boot_newest("/boot", false, err);
+
+        if (!release || complete_fstab(&plan->filesystem, err) < 0 || apply_grub(plan, err) < 0)
+                return -1;
+        if (!plan->filesystem)
+                return error_set(err, ERR_INVALID, "the new system's fstab has no root file system");
+        /* partman's answer to the same question would come after ours, and each boot would wait for that device. */
+        if (tree_remove("/etc/initramfs-tools/conf.d/resume", err) < 0)
+                return -1;
+        return make_initrd(plan, release, true, err) < 0 ? -1 : guest_run(update_grub, NULL, err);
 }

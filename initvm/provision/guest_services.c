@@ -183,7 +183,7 @@ static int put_agent(int agent, struct error *err)
         return guest_copy(agent, fd, err);
 }
 
-static int put_commands(const struct plan *plan, struct error *err)
+int guest_put_commands(const struct plan *plan, struct error *err)
 {
         if (guest_write("/usr/lib/initvm/finish", 0755, guest_finish_script, err) < 0)
                 return -1;
@@ -195,30 +195,31 @@ static int put_commands(const struct plan *plan, struct error *err)
         return 0;
 }
 
+static int apply_network(struct error *err)
+{
+        char *const enable[] = {"systemctl", "-q", "enable", "systemd-networkd.service", "systemd-resolved.service", NULL};
+
+        if (guest_write("/etc/systemd/network/80-initvm.network", 0644, network, err) < 0 ||
+            guest_link("../run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf", err) < 0)
+                return -1;
+        return guest_run(enable, NULL, err);
+}
+
 int guest_apply_services(const struct guest *guest, struct error *err)
 {
         const char *serial = streq(guest->plan->image->architecture, "arm64") ? "ttyAMA0" : "ttyS0";
         autofree char *getty = xasprintf("/etc/systemd/system/getty.target.wants/serial-getty@%s.service", serial);
-        char *const enable[] = {"systemctl",
-                                "-q",
-                                "enable",
-                                "systemd-networkd.service",
-                                "systemd-resolved.service",
-                                "initvm-agent.service",
-                                "initvm-ssh-host-key.service",
-                                NULL};
+        char *const enable[] = {"systemctl", "-q", "enable", "initvm-agent.service", "initvm-ssh-host-key.service", NULL};
 
-        if (guest_write("/etc/systemd/network/80-initvm.network", 0644, network, err) < 0 ||
+        if ((!guest->keep_network && apply_network(err) < 0) ||
             guest_write("/etc/systemd/system/systemd-networkd-wait-online.service.d/initvm.conf", 0644, wait_online, err) < 0 ||
             guest_write("/etc/systemd/system/systemd-udev-trigger.service.d/initvm.conf", 0644, coldplug, err) < 0 ||
             guest_write("/etc/systemd/system/serial-getty@.service.d/initvm.conf", 0644, console_login, err) < 0 ||
             guest_link("/usr/lib/systemd/system/serial-getty@.service", getty, err) < 0 ||
             guest_write("/etc/ssh/sshd_config.d/initvm.conf", 0644, sshd, err) < 0 ||
             guest_write("/etc/systemd/system/initvm-ssh-host-key.service", 0644, ssh_host_key, err) < 0 ||
-            guest_link("../run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf", err) < 0 ||
             guest_write("/etc/systemd/system/initvm-agent.service", 0644, guest_agent_unit, err) < 0 ||
-            put_agent(guest->agent, err) < 0 || put_commands(guest->plan, err) < 0 || apply_binfmt(err) < 0 ||
-            mask_services(guest->plan, err) < 0)
+            put_agent(guest->agent, err) < 0 || apply_binfmt(err) < 0 || mask_services(guest->plan, err) < 0)
                 return -1;
         return guest_run(enable, NULL, err);
 }

@@ -38,8 +38,9 @@ void image_free(struct image *image)
         free(image->kernel);
         free(image->keyring);
         free(image->keyring_package);
-        free(image->netboot);
         free(image->installer_package);
+        free(image->installer_kernel);
+        free(image->installer_initrd);
         strv_free(image->packages);
         free(image);
 }
@@ -120,19 +121,32 @@ static int keyring_read(struct image *image, struct json_object *o, struct error
         return 0;
 }
 
+static int file_read_name(const char *field, const char *value, char **ret, struct error *err)
+{
+        if (value && value[0] != '/')
+                return error_set(err, ERR_INVALID, "'%s' must be a full path, not '%s'", field, value);
+        *ret = value ? xstrdup(value) : NULL;
+        return 0;
+}
+
+/* Where the installer comes from: a package of the archive, or two files of this host. */
 static int installer_read(struct image *image, struct json_object *o, struct error *err)
 {
-        const char *netboot = NULL, *package = NULL;
+        const char *package = NULL, *kernel = NULL, *initrd = NULL;
         const struct json_field fields[] = {
-                {"netboot", JSON_FIELD_STRING, JSON_REQUIRED, &netboot},
                 {"package", JSON_FIELD_STRING, 0, &package},
+                {"kernel", JSON_FIELD_STRING, 0, &kernel},
+                {"initrd", JSON_FIELD_STRING, 0, &initrd},
         };
 
         if (!o)
                 return 0;
-        if (json_read(o, fields, ARRAY_SIZE(fields), err) < 0)
+        if (json_read(o, fields, ARRAY_SIZE(fields), err) < 0 || (package && word("package", package, err) < 0) ||
+            file_read_name("kernel", kernel, &image->installer_kernel, err) < 0 ||
+            file_read_name("initrd", initrd, &image->installer_initrd, err) < 0)
                 return error_prefix(err, "'installer'");
-        image->netboot = xstrdup(netboot);
+        if (!kernel != !initrd || !package == !kernel)
+                return error_set(err, ERR_INVALID, "'installer' must have either 'package', or both 'kernel' and 'initrd'");
         image->installer_package = package ? xstrdup(package) : NULL;
         return 0;
 }

@@ -32,11 +32,12 @@ struct image {
         char *kernel;  /* package */
         char *keyring; /* file on the host that holds the archive's keys */
         char *keyring_package;
-        char *netboot;           /* the installer's folder below the main mirror; NULL: none */
-        char *installer_package; /* the Debian package that holds the same; NULL: none */
-        uint64_t size;           /* of the disk */
-        uint64_t swap;           /* 0: none */
-        char **packages;         /* what the VM needs of this suite: init, bootloader, qemu-user, ... */
+        char *installer_package; /* of the main mirror, holds the installer's netboot kernel and initrd; NULL: none */
+        char *installer_kernel;  /* both as files on the host, instead of the package; NULL: none */
+        char *installer_initrd;
+        uint64_t size;   /* of the disk */
+        uint64_t swap;   /* 0: none */
+        char **packages; /* what the VM needs of this suite: init, bootloader, qemu-user, ... */
 };
 
 /* Errors name the file and the field. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * initvm-provision: makes a VM's disk.  Started by initvmd with a connection as fd 3, it answers one Varlink call,
- * org.initvm.provision.Bootstrap, with progress and a result, and ends.  Started by mmdebstrap as `hook`, it is a part of that
- * run (hook.h).  Closing fd 3, TERM or INT cancels.
+ * org.initvm.provision.Bootstrap or Install, with progress and a result, and ends.  Started by mmdebstrap as `hook`, it is a part
+ * of that run (hook.h).  Closing fd 3, TERM or INT cancels.
  */
 #include "base/json.h"
 #include "base/log.h"
@@ -11,6 +11,7 @@
 #include "io/run.h"
 #include "provision/bootstrap.h"
 #include "provision/hook.h"
+#include "provision/installer.h"
 #include "wire/varlink.h"
 
 #include <fcntl.h>
@@ -19,9 +20,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_request(struct json_object *message, struct bootstrap_request *r, struct error *err)
+static bool is_installer(const struct varlink_call *call)
 {
-        struct varlink_call call;
+        return streq(call->method, "org.initvm.provision.Install");
+}
+
+static int read_request(const struct varlink_call *call, struct installer_request *r, struct error *err)
+{
         const struct json_field fields[] = {
                 {"folder", JSON_FIELD_STRING, JSON_REQUIRED, &r->folder},
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &r->name},
@@ -30,25 +35,40 @@ static int read_request(struct json_object *message, struct bootstrap_request *r
                 {"agent", JSON_FIELD_STRING, JSON_REQUIRED, &r->agent},
                 {"size", JSON_FIELD_U64, 0, &r->size},
                 {"mirror", JSON_FIELD_STRING, 0, &r->mirror},
+                {"proxy", JSON_FIELD_STRING, 0, &r->proxy},
+                {"target", JSON_FIELD_STRING, 0, &r->target},
         };
 
-        if (varlink_read_call(message, &call, err) < 0)
-                return -1;
-        if (!streq(call.method, "org.initvm.provision.Bootstrap") || !call.more)
-                return error_set(err, ERR_PROTOCOL, "'%s' is not what this program answers", call.method);
-        if (!call.parameters)
+        if ((!streq(call->method, "org.initvm.provision.Bootstrap") && !is_installer(call)) || !call->more)
+                return error_set(err, ERR_PROTOCOL, "'%s' is not what this program answers", call->method);
+        if (!call->parameters)
                 return error_set(err, ERR_PROTOCOL, "the call has no parameters");
-        return json_read(call.parameters, fields, ARRAY_SIZE(fields), err);
+        if (json_read(call->parameters, fields, ARRAY_SIZE(fields), err) < 0)
+                return -1;
+        return is_installer(call) && !r->target ? error_set(err, ERR_PROTOCOL, "the call names no program for the new system")
+                                                : 0;
 }
 
 static int serve(struct run *run, struct json_object **ret, struct error *err)
 {
         autojson struct json_object *message = NULL;
-        struct bootstrap_request request = {0};
+        struct installer_request r = {0};
+        struct varlink_call call;
 
-        if (control_read_call(CONTROL_FD, &message, err) < 0 || read_request(message, &request, err) < 0)
+        if (control_read_call(CONTROL_FD, &message, err) < 0 || varlink_read_call(message, &call, err) < 0 ||
+            read_request(&call, &r, err) < 0)
                 return -1;
-        return bootstrap_run(run, &request, ret, err);
+        if (is_installer(&call))
+                return installer_run(run, &r, ret, err);
+        const struct bootstrap_request bootstrap = {.folder = r.folder,
+                                                    .name = r.name,
+                                                    .image = r.image,
+                                                    .preseed = r.preseed,
+                                                    .mirror = r.mirror,
+                                                    .proxy = r.proxy,
+                                                    .agent = r.agent,
+                                                    .size = r.size};
+        return bootstrap_run(run, &bootstrap, ret, err);
 }
 
 int main(int argc, char **argv)

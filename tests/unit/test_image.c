@@ -151,7 +151,7 @@ static void test_shipped(void **state)
                 assert_string_equal(image->name, names[i]);
                 assert_non_null(strstr(names[i], image->architecture));
                 assert_non_null(image->security.uri);
-                assert_non_null(image->netboot);
+                assert_non_null(image->installer_package);
         }
 }
 
