@@ -31,6 +31,8 @@ struct console {
         size_t replay_start, replay_size;
         size_t since_rotate;
         struct viewer *viewers;
+        console_watch_fn watch;
+        void *watch_userdata;
 };
 
 static void viewer_free(struct viewer *v)
@@ -112,6 +114,8 @@ static void on_data(void *userdata, const uint8_t *data, size_t n)
         remember(c, data, n);
         for (struct viewer *v = c->viewers; v; v = v->next)
                 viewer_data(v, data, n);
+        if (c->watch)
+                c->watch(c->watch_userdata, data, n);
         c->since_rotate += n;
         if (c->since_rotate >= ROTATE_EVERY) {
                 c->since_rotate = 0;
@@ -208,6 +212,12 @@ void console_free(struct console *c)
         virt_stream_free(c->stream);
         free(c->log);
         free(c);
+}
+
+void console_watch(struct console *c, console_watch_fn fn, void *userdata)
+{
+        c->watch = fn;
+        c->watch_userdata = userdata;
 }
 
 bool console_has_writer(const struct console *c)

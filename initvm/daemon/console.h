@@ -23,5 +23,9 @@ bool console_has_writer(const struct console *c);
 /* A new viewer with an upgraded connection (owned). When `writer`, it takes the keyboard from whoever has it. */
 void console_attach(struct console *c, struct conn *conn, bool writer);
 
+/* Everything that is shown from now on also goes to fn, which must not free the console. */
+typedef void (*console_watch_fn)(void *userdata, const void *data, size_t n);
+void console_watch(struct console *c, console_watch_fn fn, void *userdata);
+
 /* The last n lines of what the console showed, owned, for messages. */
 char *console_last_lines(const struct console *c, unsigned n);

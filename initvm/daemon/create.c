@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "daemon/create_child.h"
 #include "daemon/guest_exec.h"
+#include "daemon/installation.h"
+#include "daemon/installed_boot.h"
 #include "daemon/passt.h"
 #include "daemon/progress.h"
 #include "daemon/snapshot_boot.h"
@@ -16,6 +18,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +33,10 @@
 /* One finish step (early_command, boot loader, late_command) in the first boot. A late_command may install a lot. */
 #define STEP_TIMEOUT_MS (60 * 60 * 1000)
 
+/* What an installed system may take to boot by itself: its boot loader, and none of the kernel's options that make emulation
+ * bearable (machine.c). */
+#define DISK_BOOT_TIMEOUT_MS (15 * 60 * 1000)
+
 #define FIRST_BOOT_STAGE "first-boot"
 
 struct create {
@@ -37,14 +44,19 @@ struct create {
         struct vm_record record;
         char *folder; /* <state>/creating/NAME */
         char *target; /* <state>/vms/NAME */
-        char *image_path, *preseed, *mirror;
+        char *failed; /* <state>/failed/NAME */
+        char *image_path, *preseed, *mirror, *proxy;
+        bool install; /* the method */
+        bool keep, show;
         create_progress_fn progress;
         create_done_fn done;
         void *userdata;
 
-        struct task_child *child;   /* while provisioning */
-        struct task_child *keeper;  /* makes the snapshot for reset */
-        struct vm *vm;              /* from the first boot on */
+        struct task_child *child;  /* while provisioning */
+        struct task_child *keeper; /* makes the snapshot for reset */
+        struct vm *vm;             /* from the installation or the first boot on */
+        struct installation *installation;
+        int command_line_fd;        /* what the installed system says of its own */
         struct json_object *result; /* of the child */
         size_t next_step;
         struct guest_exec *step;
@@ -60,6 +72,8 @@ struct create {
 static void create_free(struct create *c)
 {
         vm_free(c->vm);
+        installation_free(c->installation);
+        cleanup_close(&c->command_line_fd);
         vm_record_done(&c->record);
         json_object_put(c->result);
         if (c->log_fd >= 0)
@@ -69,6 +83,8 @@ static void create_free(struct create *c)
         free(c->image_path);
         free(c->preseed);
         free(c->mirror);
+        free(c->proxy);
+        free(c->failed);
         free(c);
 }
 
@@ -84,12 +100,14 @@ static void stage(struct create *c, const char *name, const char *state, const c
         report(c, progress_stage(name, state, text, now_ms() - c->stage_started));
 }
 
-/* In a worker: nothing of it may stay. */
+/* In a worker: nothing else may stay. */
 static void remove_remains(void *userdata)
 {
         struct create *c = userdata;
         struct error err = ERROR_INIT;
 
+        if (!c->cancelled && (c->keep || c->installation) && create_keep_remains(c->folder, c->failed, c->keep, &err) < 0)
+                log_error("%s", err.message);
         if (create_remove_remains(c->folder, &err) < 0)
                 log_error("%s", err.message);
 }
@@ -140,6 +158,8 @@ static void fail(struct create *c, const struct error *err)
         task_child_free(take_ptr(c->child));
         task_child_free(take_ptr(c->keeper));
         guest_exec_cancel(take_ptr(c->step));
+        if (c->installation)
+                installation_cancel(c->installation);
         ssh_identity_prepare_cancel(take_ptr(c->ssh));
         end_vm(c);
 }
@@ -198,6 +218,10 @@ static void keep(struct create *c)
         struct json_object *parameters;
         struct error err = ERROR_INIT;
 
+        if (c->install && installed_take_boot(vm_record(c->vm), c->folder, &err) < 0) {
+                fail(c, &err);
+                return;
+        }
         if (snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, &err) < 0) {
                 fail(c, &err);
                 return;
@@ -267,6 +291,36 @@ static void prepare_ssh(struct create *c)
         c->ssh = ssh_identity_prepare(c->daemon, c->vm, true, on_ssh_prepared, c);
 }
 
+static void on_command_line(void *userdata, const struct error *failed)
+{
+        struct create *c = userdata;
+        struct error err = ERROR_INIT;
+        char *line = failed ? NULL : installed_read_command_line(c->command_line_fd, &err);
+
+        c->step = NULL;
+        if (!line) {
+                fail(c, failed ? failed : &err);
+                return;
+        }
+        free(c->record.command_line);
+        c->record.command_line = line;
+        run_next_step(c);
+}
+
+/* Of an installed system nobody knows yet what its boot loader tells the kernel. */
+static void read_command_line(struct create *c)
+{
+        char *argv[] = {(char *)"cat", (char *)"/proc/cmdline", NULL};
+        struct error err = ERROR_INIT;
+
+        c->command_line_fd = memfd_create("initvm-cmdline", MFD_CLOEXEC);
+        c->step = c->command_line_fd < 0 ? NULL
+                                         : guest_exec_start(c->daemon->loop, vm_channel(c->vm), argv, c->command_line_fd,
+                                                            STEP_TIMEOUT_MS, on_command_line, c, &err);
+        if (!c->step)
+                fail(c, &err);
+}
+
 static void run_next_step(struct create *c)
 {
         struct json_object *steps = json_get(c->result, "finish");
@@ -304,14 +358,50 @@ static void on_started(void *userdata, const struct error *err)
                 fail(c, &e);
                 return;
         }
-        run_next_step(c);
+        if (c->install)
+                read_command_line(c);
+        else
+                run_next_step(c);
 }
 
 static void begin_first_boot(struct create *c)
 {
-        static const struct vm_start_options options = {.unsafe_writes = true, .with_port = true};
+        autofree char *log = xasprintf("%s/provision.log", c->folder), *kernel = xasprintf("%s/installer/kernel", c->folder);
+        const struct vm_start_options options = {.unsafe_writes = true,
+                                                 .with_port = true,
+                                                 .from_disk = c->install,
+                                                 .probe_kernel = kernel,
+                                                 .timeout_ms = c->install ? DISK_BOOT_TIMEOUT_MS : 0};
+
+        c->log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+        stage(c, FIRST_BOOT_STAGE, "begin", "booting for the first time");
+        vm_start(c->vm, &options, on_vm_progress, on_started, c);
+}
+
+static void on_installed(void *userdata, const struct error *err)
+{
+        struct create *c = userdata;
+
+        if (c->ending)
+                end_vm(c);
+        else if (err)
+                fail(c, err);
+        else
+                begin_first_boot(c);
+}
+
+static void begin_installation(struct create *c)
+{
+        const struct installation_options options = {
+                .command_line = json_get_string(c->result, "commandLine", ""), .logs = c->failed, .show = c->show};
+
+        c->installation = installation_start(c->vm, c->daemon, &options, on_vm_progress, on_installed, c);
+}
+
+/* From now on there is a VM. */
+static void make_vm(struct create *c)
+{
         struct error err = ERROR_INIT;
-        autofree char *log = xasprintf("%s/provision.log", c->folder);
 
         c->record.hostname = xstrdup(json_get_string(c->result, "hostname", c->record.name));
         c->record.command_line = xstrdup(json_get_string(c->result, "commandLine", ""));
@@ -324,9 +414,10 @@ static void begin_first_boot(struct create *c)
                 fail(c, &err);
                 return;
         }
-        c->log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-        stage(c, FIRST_BOOT_STAGE, "begin", "booting for the first time");
-        vm_start(c->vm, &options, on_vm_progress, on_started, c);
+        if (c->install)
+                begin_installation(c);
+        else
+                begin_first_boot(c);
 }
 
 static void on_child_progress(void *userdata, struct json_object *owned_progress)
@@ -344,7 +435,7 @@ static void on_child_done(void *userdata, struct json_object *result, const stru
                 return;
         }
         c->result = json_object_get(result);
-        begin_first_boot(c);
+        make_vm(c);
 }
 
 static int check_range(const char *what, uint64_t value, uint64_t min, uint64_t max, struct error *err)
@@ -417,6 +508,8 @@ static int check_options(struct create *c, const struct create_options *o, struc
                 return error_set(err, ERR_INVALID, "%llu is not a port", (unsigned long long)o->ssh_port);
         if ((o->ssh_forward || streq(o->channel, "ssh")) && passt_possible(err) < 0)
                 return -1;
+        if (o->method && !streq(o->method, "bootstrap") && !streq(o->method, "installer"))
+                return error_set(err, ERR_INVALID, "method '%s' is not one of bootstrap, installer", o->method);
         if (o->preseed && o->preseed[0] != '/')
                 return error_set(err, ERR_INVALID, "the preseed's path must be absolute, not '%s'", o->preseed);
         if (fill_record(c, o, err) < 0)
@@ -438,17 +531,23 @@ struct create *create_start(struct daemon *daemon, const struct create_options *
 
         c->daemon = daemon;
         c->log_fd = -1;
+        c->command_line_fd = -1;
+        c->install = streq(o->method, "installer");
+        c->keep = o->keep;
+        c->show = o->show;
         c->progress = progress;
         c->done = done;
         c->userdata = userdata;
         c->preseed = o->preseed ? xstrdup(o->preseed) : xasprintf("%s/default.cfg", daemon->paths.preseed);
         c->mirror = o->mirror ? xstrdup(o->mirror) : NULL;
+        c->proxy = o->proxy ? xstrdup(o->proxy) : NULL;
         if (check_options(c, o, err) < 0) {
                 create_free(c);
                 return NULL;
         }
         c->folder = xasprintf("%s/creating/%s", daemon->paths.state, o->name);
         c->target = xasprintf("%s/vms/%s", daemon->paths.state, o->name);
+        c->failed = xasprintf("%s/failed/%s", daemon->paths.state, o->name);
         if (stat(c->target, &st) == 0) {
                 error_set(err, ERR_EXISTS,
                           "VM '%s' is already there; start it with 'initvm -n %s start', or remove it with 'initvm -n %s "
@@ -457,7 +556,7 @@ struct create *create_start(struct daemon *daemon, const struct create_options *
                 create_free(c);
                 return NULL;
         }
-        if (create_remove_remains(c->folder, err) < 0 || dir_make(c->folder, mode, err) < 0) {
+        if (create_remove_remains(c->folder, err) < 0 || tree_remove(c->failed, err) < 0 || dir_make(c->folder, mode, err) < 0) {
                 create_free(c);
                 return NULL;
         }
@@ -467,6 +566,8 @@ struct create *create_start(struct daemon *daemon, const struct create_options *
                 .image = c->image_path,
                 .preseed = c->preseed,
                 .mirror = c->mirror,
+                .proxy = c->proxy,
+                .install = c->install,
                 .size = c->record.size,
         };
         c->child = create_child_start(daemon->loop, &child, on_child_progress, on_child_done, c, err);

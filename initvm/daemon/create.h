@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One create: provisioning by the child program into <state>/creating/NAME, the first boot with the finish steps that the child
- * asked for, the shutdown, and the rename into <state>/vms/NAME, which alone makes it a VM.  Whatever ends it earlier, everything
- * is removed.
+ * One create: provisioning by the child program into <state>/creating/NAME, with the method "installer" the installation
+ * (installation.h), the first boot with the finish steps that the child asked for, the shutdown, and the rename into
+ * <state>/vms/NAME, which alone makes it a VM.  Whatever ends it earlier, everything is removed; but of an installation that
+ * failed the logs stay, in <state>/failed/NAME, until the next one of that name.
  */
 #pragma once
 
@@ -15,6 +16,10 @@ struct create_options {
         const char *name;
         const char *image;           /* name of an image description; NULL: the default */
         const char *preseed;         /* absolute path; NULL: the default one */
+        const char *method;          /* bootstrap or installer; NULL: bootstrap */
+        const char *proxy;           /* for the making only; NULL: the preseed's, or http_proxy of the environment */
+        bool keep;                   /* a failure leaves what was made so far in <state>/failed/NAME */
+        bool show;                   /* what the installer shows is progress, too */
         const char *mirror;          /* NULL: the preseed's or the image's */
         const char *channel;         /* auto, virtio or ssh; NULL: auto */
         bool ssh_forward;            /* a port of 127.0.0.1 leads to the guest's SSH server; always with ssh */
@@ -39,6 +44,12 @@ struct json_object *create_describe(const struct create *c);
 
 /* Ends it; done comes (ERR_CANCELLED) when everything has been removed. */
 void create_cancel(struct create *c);
+
+/* Blocking: ends all processes of a create in this folder, whoever started them. */
+void create_end_processes(const char *folder);
+
+/* Blocking, for a worker: moves what a failure leaves on purpose to the folder `failed`: the logs, or `all`. */
+int create_keep_remains(const char *folder, const char *failed, bool all, struct error *err);
 
 /* Blocking, for a worker or the start of the daemon: removes what an interrupted create left in this folder. */
 int create_remove_remains(const char *folder, struct error *err);

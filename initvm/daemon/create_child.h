@@ -6,7 +6,8 @@
 
 struct create_child_options {
         const char *folder, *name, *image, *preseed;
-        const char *mirror; /* may be NULL */
+        const char *mirror, *proxy; /* may be NULL */
+        bool install;               /* by debian-installer: it makes what that is booted with */
         uint64_t size;
 };
 

@@ -73,12 +73,39 @@ static void add_interface(struct buf *b, const struct vm_record *record, const s
         buf_printf(b, "      <model type='virtio'/>\n    </interface>\n");
 }
 
+/* Or nothing: then the firmware looks for a boot loader. */
+static void add_kernel(struct buf *b, const struct vm_record *record, const struct machine *machine,
+                       const struct domain_options *options)
+{
+        autofree char *folder = options->boot_folder ? escaped(options->boot_folder) : NULL;
+        autofree char *command_line = escaped(options->installer ? options->installer : record->command_line);
+
+        if (!folder) {
+                buf_printf(b, "    <boot dev='hd'/>\n");
+                return;
+        }
+        buf_printf(b, "    <kernel>%s/kernel</kernel>\n    <initrd>%s/initrd</initrd>\n", folder, folder);
+        buf_printf(b, "    <cmdline>%s console=%s panic=-1 oops=panic", command_line, machine->console);
+        /* The clock of an installation has to be right also where it begins on a busy host, of which Linux takes the wrong
+         * measure: by it keys and certificates are valid, and downloads time out. */
+        if (!options->kvm)
+                buf_printf(b, " %s%s", machine->tcg_command_line, options->installer ? "" : machine->tcg_clock);
+        buf_printf(b, "</cmdline>\n");
+}
+
+static void add_installer_log(struct buf *b, const struct machine *machine, const char *folder)
+{
+        buf_printf(b,
+                   "    <serial type='pty'>\n      <log file='%s/installer.log' append='on'/>\n"
+                   "      <target type='%s' port='1'>\n        <model name='%s'/>\n      </target>\n    </serial>\n",
+                   folder, machine->log_target, machine->log_model);
+}
+
 char *domain_xml(const struct vm_record *record, const struct machine *machine, const struct domain_options *options)
 {
         autobuf struct buf b = {0};
         autofree char *name = escaped(record->name), *uuid = escaped(record->uuid);
-        autofree char *folder = escaped(options->folder), *boot_folder = escaped(options->boot_folder);
-        autofree char *command_line = escaped(record->command_line);
+        autofree char *folder = escaped(options->folder);
 
         buf_printf(&b, "<domain type='%s'>\n", options->kvm ? "kvm" : "qemu");
         buf_printf(&b, "  <name>%s</name>\n  <uuid>%s</uuid>\n", name, uuid);
@@ -89,14 +116,15 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
         buf_printf(&b, "  <vcpu>%llu</vcpu>\n",
                    (unsigned long long)(options->kvm ? record->cpus : MIN(record->cpus, machine->tcg_cpus)));
         buf_printf(&b, "  <os>\n    <type arch='%s' machine='%s'>hvm</type>\n", machine->uname, machine->type);
-        buf_printf(&b, "    <kernel>%s/kernel</kernel>\n    <initrd>%s/initrd</initrd>\n", boot_folder, boot_folder);
-        buf_printf(&b, "    <cmdline>%s console=%s panic=-1 oops=panic%s%s</cmdline>\n  </os>\n", command_line, machine->console,
-                   options->kvm ? "" : " ", options->kvm ? "" : machine->tcg_command_line);
+        add_kernel(&b, record, machine, options);
+        buf_printf(&b, "  </os>\n");
         buf_printf(&b, "  <features>%s</features>\n", machine->features);
         buf_printf(&b, "  %s\n", options->kvm ? "<cpu mode='host-passthrough'/>" : machine->tcg_cpu);
-        buf_printf(&b, "  <clock offset='utc'/>\n"
-                       "  <on_poweroff>destroy</on_poweroff>\n  <on_reboot>restart</on_reboot>\n  <on_crash>destroy</on_crash>\n"
-                       "  <devices>\n");
+        buf_printf(&b,
+                   "  <clock offset='utc'/>\n"
+                   "  <on_poweroff>destroy</on_poweroff>\n  <on_reboot>%s</on_reboot>\n  <on_crash>destroy</on_crash>\n"
+                   "  <devices>\n",
+                   options->installer ? "destroy" : "restart");
         buf_printf(&b, "    <emulator>%s</emulator>\n", machine->emulator);
         buf_printf(&b,
                    "    <disk type='file' device='disk'>\n"
@@ -110,6 +138,8 @@ char *domain_xml(const struct vm_record *record, const struct machine *machine, 
                    "      <target type='%s' port='0'>\n        <model name='%s'/>\n      </target>\n    </serial>\n"
                    "    <console type='pty'>\n      <target type='serial' port='0'/>\n    </console>\n",
                    folder, machine->serial_target, machine->serial_model);
+        if (options->installer)
+                add_installer_log(&b, machine, folder);
         if (!options->no_port)
                 buf_printf(&b, "    <channel type='unix'>\n      <target type='virtio' name='" AGENT_PORT_NAME
                                "'/>\n    </channel>\n");

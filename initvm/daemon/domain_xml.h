@@ -9,7 +9,9 @@
 
 struct domain_options {
         const char *folder;      /* where buildenv.img is */
-        const char *boot_folder; /* where kernel and initrd are */
+        const char *boot_folder; /* where kernel and initrd are; NULL: the boot loader on the disk starts it */
+        const char *installer;   /* the kernel's options when this is an installation: a second serial port with its log, recorded
+                                    as   installer.log, and a reboot is its end; NULL: it is not */
         bool kvm;                /* KVM, else software emulation */
         bool unsafe_writes;      /* cache=unsafe: only while the image is being made and would be thrown away on failure */
         bool no_port;            /* without the agent's virtio-serial port: it is reached by SSH */

@@ -50,7 +50,10 @@ static const struct machine machines[] = {
                 .tcg_cpus = 1,
                 /* Emulated CPUs share one time stamp counter; without "reliable" Linux would not believe it and read the HPET,
                  * one exit to QEMU for each look at the clock. */
-                .tcg_command_line = TCG_COMMAND_LINE " tsc=reliable",
+                .tcg_command_line = TCG_COMMAND_LINE,
+                .tcg_clock = " tsc=reliable",
+                .log_target = "isa-serial",
+                .log_model = "isa-serial",
         },
         {
                 .debian = "arm64",
@@ -65,6 +68,9 @@ static const struct machine machines[] = {
                 .tcg_cpu = "<cpu mode='maximum'/>",
                 .tcg_cpus = CPUS_MAX,
                 .tcg_command_line = TCG_COMMAND_LINE,
+                .tcg_clock = "",
+                .log_target = "pci-serial",
+                .log_model = "pci-serial",
         },
 };
 

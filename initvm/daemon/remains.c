@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -100,16 +101,41 @@ static void remove_foreign_folder(const char *folder)
                 log_warning("%s", err.message);
 }
 
-int create_remove_remains(const char *folder, struct error *err)
+void create_end_processes(const char *folder)
 {
         autofree char *mark = xasprintf(TASK_FOLDER_VARIABLE "=%s", folder);
+
+        if (!end_processes(mark, SIGTERM, TERM_GRACE_MS))
+                end_processes(mark, SIGKILL, KILL_GRACE_MS);
+        end_processes(mark, SIGKILL, KILL_GRACE_MS); /* what an ended one had started */
+}
+
+int create_keep_remains(const char *folder, const char *failed, bool all, struct error *err)
+{
+        static const char *const logs[] = {"console.log", "console.log.1", "installer.log", "provision.log"};
+
+        if (tree_remove(failed, err) < 0 || dir_make(failed, 0700, err) < 0)
+                return -1;
+        if (all) {
+                create_end_processes(folder);
+                return rename(folder, failed) < 0 ? error_errno(err, errno, "cannot keep '%s'", folder) : 0;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(logs); i++) {
+                autofree char *from = xasprintf("%s/%s", folder, logs[i]), *to = xasprintf("%s/%s", failed, logs[i]);
+
+                if (rename(from, to) < 0 && errno != ENOENT)
+                        return error_errno(err, errno, "cannot keep '%s'", from);
+        }
+        return 0;
+}
+
+int create_remove_remains(const char *folder, struct error *err)
+{
         struct stat st;
 
         if (lstat(folder, &st) < 0)
                 return 0;
-        if (!end_processes(mark, SIGTERM, TERM_GRACE_MS))
-                end_processes(mark, SIGKILL, KILL_GRACE_MS);
-        end_processes(mark, SIGKILL, KILL_GRACE_MS); /* what an ended one had started */
+        create_end_processes(folder);
         remove_foreign_folder(folder);
         return tree_remove(folder, err);
 }

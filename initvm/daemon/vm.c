@@ -9,6 +9,7 @@
 #include "daemon/domain_xml.h"
 #include "daemon/guest_panic.h"
 #include "daemon/progress.h"
+#include "daemon/virt_stream.h"
 #include "daemon/vm_private.h"
 #include "wire/varlink.h"
 
@@ -47,6 +48,8 @@ static void let_go(struct vm *vm, const char *why)
         vm_agent_forget(vm);
         vm_stop_forget(vm);
         vm_close_channel(vm);
+        virt_stream_free(take_ptr(vm->installation_log));
+        vm->installation = NULL;
         vm_forget_network(vm);
         free(take_ptr(vm->panic));
         console_free(take_ptr(vm->console));

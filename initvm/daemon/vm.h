@@ -49,8 +49,20 @@ typedef void (*vm_progress_fn)(void *userdata, struct json_object *owned_progres
  * wire/org.initvm.agent.varlink, borrowed; NULL when it said nothing of that, or was not heard yet. */
 struct json_object *vm_binfmt(const struct vm *vm);
 
+/* What is started is debian-installer, not the system: `folder` has its kernel and initrd, `command_line` is the kernel's. Both
+ * of its serial ports are heard from the first byte on. The start ends as soon as it runs, and does not wait for an agent. */
+struct vm_installation {
+        const char *folder, *command_line;
+        void (*console)(void *userdata, const void *data, size_t n);
+        void (*log)(void *userdata, const void *data, size_t n);
+        void *userdata;
+};
+
 struct vm_start_options {
-        uint64_t timeout_ms; /* 0: the default for the acceleration */
+        const struct vm_installation *installation; /* borrowed until the domain's end; NULL: the system itself is started */
+        bool from_disk;                             /* by the boot loader on its disk: nothing is known of its kernel yet */
+        const char *probe_kernel; /* from_disk only: another one by which KVM is tried; borrowed until the start's end */
+        uint64_t timeout_ms;      /* 0: the default for the acceleration */
         bool unsafe_writes;
         bool with_port; /* the virtio-serial port also when the agent is to be reached by SSH, which the first boot prepares */
 };
@@ -63,6 +75,9 @@ struct vm_stop_options {
         bool force;          /* kill at once */
 };
 void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata);
+
+/* Waits, as an operation of this name, for a running domain to end by itself. done gets an error only when it was killed. */
+void vm_await_end(struct vm *vm, const char *operation, vm_done_fn done, void *userdata);
 
 /*
  * Calls fn once: with NULL as soon as the agent answers (at once when it does already), with the reason when the VM ends or

@@ -85,6 +85,19 @@ int vm_open_streams(virDomainPtr domain, bool port, virStreamPtr *ret_console, v
         return -1;
 }
 
+virStreamPtr vm_open_installation_log(virDomainPtr domain, struct error *err)
+{
+        virStreamPtr log = virStreamNew(virDomainGetConnect(domain), VIR_STREAM_NONBLOCK);
+
+        /* libvirt's alias of the second <serial>. */
+        if (log && virDomainOpenConsole(domain, "serial1", log, VIR_DOMAIN_CONSOLE_FORCE) == 0)
+                return log;
+        error_set(err, ERR_FAILED, "cannot open the installer's log: %s", virt_error());
+        if (log)
+                virStreamFree(log);
+        return NULL;
+}
+
 int vm_reopen_channel(struct vm *vm, struct error *err)
 {
         autofree char *log = xasprintf("%s/ssh.log", vm->folder), *program = NULL, *agent = NULL;

@@ -21,7 +21,9 @@ struct vm {
         pid_t passt;           /* the process behind ssh_port, when this daemon started it; 0: not */
         struct loop_source *passt_exit;
         struct console *console;
-        char *panic; /* vm_panic() */
+        char *panic;                                /* vm_panic() */
+        const struct vm_installation *installation; /* that runs in the place of the system; NULL: none */
+        struct virt_stream *installation_log;
 
         struct agent_update *agent_update; /* under way */
         bool agent_updated;                /* and its success was not seen yet */
@@ -61,6 +63,9 @@ void vm_agent_forget(struct vm *vm);
 
 /* Blocking, for a worker: both streams of a domain, open; *ret_channel is NULL without the port. */
 int vm_open_streams(virDomainPtr domain, bool port, virStreamPtr *ret_console, virStreamPtr *ret_channel, struct error *err);
+/* Blocking, for a worker: the second serial port of an installation. NULL with err when it cannot be opened. */
+virStreamPtr vm_open_installation_log(virDomainPtr domain, struct error *err);
+
 /* Takes both. Without the port the agent is reached by SSH. */
 void vm_take_streams(struct vm *vm, virStreamPtr console, virStreamPtr channel);
 

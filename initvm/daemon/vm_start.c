@@ -38,6 +38,7 @@ struct starting {
         char *xml;
         virDomainPtr domain;
         virStreamPtr console, channel;
+        virStreamPtr log; /* of an installation */
         struct error err;
         bool failed;
 };
@@ -70,6 +71,18 @@ static void on_deadline(void *userdata)
         vm_operation_end(vm, &err);
 }
 
+static void streams_free(struct starting *s)
+{
+        virStreamPtr *const streams[] = {&s->console, &s->channel};
+
+        for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
+                if (*streams[i]) {
+                        virStreamAbort(*streams[i]);
+                        virStreamFree(*streams[i]);
+                        *streams[i] = NULL;
+                }
+}
+
 /* In a worker. */
 static void create_domain(void *userdata)
 {
@@ -83,8 +96,10 @@ static void create_domain(void *userdata)
         kept_ptys_release(&kept);
         if (created &&
             (!s->ssh_port || passt_start(s->net_fd, s->qemu_uid, s->ssh_port, s->passt_log, &s->passt, &s->err) == 0) &&
-            vm_open_streams(s->domain, s->port, &s->console, &s->channel, &s->err) == 0)
+            vm_open_streams(s->domain, s->port, &s->console, &s->channel, &s->err) == 0 &&
+            (!s->options.installation || (s->log = vm_open_installation_log(s->domain, &s->err)) != NULL))
                 return;
+        streams_free(s);
         s->failed = true;
         if (s->err.code == ERR_NONE)
                 error_set(&s->err, ERR_FAILED, "libvirt cannot start VM '%s': %s", s->vm->record.name, virt_error());
@@ -123,6 +138,32 @@ static void on_resumed(void *userdata)
         starting_free(s);
 }
 
+static void on_log_data(void *userdata, const uint8_t *data, size_t n)
+{
+        struct vm *vm = userdata;
+
+        if (vm->installation)
+                vm->installation->log(vm->installation->userdata, data, n);
+}
+
+static void on_log_ended(void *userdata)
+{
+        (void)userdata; /* the domain's end follows */
+}
+
+/* It runs, and has nobody to say Hello. */
+static void begin_installation(struct starting *s)
+{
+        static const struct virt_stream_events events = {.data = on_log_data, .ended = on_log_ended};
+        struct vm *vm = s->vm;
+
+        vm->installation = s->options.installation;
+        vm->installation_log = virt_stream_new(s->log, &events, vm);
+        console_watch(vm->console, vm->installation->console, vm->installation->userdata);
+        worker_run(vm->daemon->worker, resume_domain, on_resumed, s);
+        vm_operation_end(vm, NULL);
+}
+
 static void on_created(void *userdata)
 {
         struct starting *s = userdata;
@@ -146,6 +187,10 @@ static void on_created(void *userdata)
         if (s->passt > 0)
                 vm_watch_network(vm, s->passt);
         vm_take_streams(vm, s->console, s->channel);
+        if (s->options.installation) {
+                begin_installation(s);
+                return;
+        }
         vm->hello_wanted = true;
         if (timeout == 0)
                 timeout = s->kvm ? START_TIMEOUT_KVM_MS : START_TIMEOUT_TCG_MS;
@@ -160,9 +205,9 @@ static void on_created(void *userdata)
 }
 
 /* QEMU appends; the file is made here so that it belongs to us and is private also where QEMU runs as another user. */
-static void make_console_log(const struct vm *vm)
+static void make_log(const struct vm *vm, const char *name)
 {
-        autofree char *path = xasprintf("%s/console.log", vm->folder);
+        autofree char *path = xasprintf("%s/%s", vm->folder, name);
         autoclose int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
         if (fd < 0)
@@ -188,9 +233,15 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
         struct starting *s = userdata;
         struct vm *vm = s->vm;
         const struct machine *known = machine_find(vm->record.architecture), *machine = known ? known : vm->daemon->machine;
+        const struct vm_installation *installation = s->options.installation;
         autofree char *boot = boot_folder(&vm->record, vm->folder);
-        struct domain_options options = {
-                .folder = vm->folder, .boot_folder = boot, .kvm = kvm, .unsafe_writes = s->options.unsafe_writes};
+        struct domain_options options = {.folder = vm->folder,
+                                         .boot_folder = s->options.from_disk ? NULL
+                                                        : installation       ? installation->folder
+                                                                             : boot,
+                                         .installer = installation ? installation->command_line : NULL,
+                                         .kvm = kvm,
+                                         .unsafe_writes = s->options.unsafe_writes};
         struct error net_err = ERROR_INIT;
 
         if (err) {
@@ -199,7 +250,7 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
                 return;
         }
         options.no_port = !s->port;
-        if (vm->record.ssh_forward && prepare_network(s, &options, &net_err) < 0) {
+        if (vm->record.ssh_forward && !installation && prepare_network(s, &options, &net_err) < 0) {
                 vm_operation_end(vm, &net_err);
                 starting_free(s);
                 return;
@@ -211,7 +262,9 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
         }
         s->kvm = kvm;
         s->xml = domain_xml(&vm->record, machine, &options);
-        make_console_log(vm);
+        make_log(vm, "console.log");
+        if (installation)
+                make_log(vm, "installer.log");
         worker_run(vm->daemon->worker, create_domain, on_created, s);
 }
 
@@ -233,7 +286,10 @@ static int check_identity(const struct vm *vm, struct error *err)
 void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata)
 {
         struct error err = ERROR_INIT;
-        autofree char *folder = boot_folder(&vm->record, vm->folder), *kernel = xasprintf("%s/kernel", folder);
+        autofree char *folder =
+                options->installation ? xstrdup(options->installation->folder) : boot_folder(&vm->record, vm->folder);
+        autofree char *own_kernel = xasprintf("%s/kernel", folder);
+        const char *kernel = options->from_disk ? options->probe_kernel : own_kernel;
         struct starting *s;
 
         if (vm_busy(vm, &err)) {

@@ -210,3 +210,9 @@ void vm_stop(struct vm *vm, const struct vm_stop_options *options, vm_progress_f
         vm->stop_prepared = stopping_new(vm);
         worker_run(vm->daemon->worker, end_at_reboot, on_prepared, vm->stop_prepared);
 }
+
+void vm_await_end(struct vm *vm, const char *operation, vm_done_fn done, void *userdata)
+{
+        vm_operation_begin(vm, operation, NULL, done, userdata);
+        vm->stopping = true;
+}

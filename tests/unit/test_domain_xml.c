@@ -75,6 +75,28 @@ static void test_ssh(void **state)
         assert_int_equal(domain_xml_ssh_port("<initvm:ssh xmlns:initvm='u'/>"), 0);
 }
 
+/* An installation has a second port and ends with its first reboot; what it has made boots by itself the first time. */
+static void test_installation(void **state)
+{
+        static const char *const names[] = {"amd64-installation", "amd64-from-disk"};
+        (void)state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                autofree char *path = xasprintf("%s/unit/data/domain/%s.xml", INITVM_TESTS, names[i]), *golden = NULL;
+                const struct domain_options options = {.folder = "/var/lib/initvm/creating/build-1",
+                                                       .boot_folder = i ? NULL : "/var/lib/initvm/creating/build-1/installer",
+                                                       .installer = i ? NULL : "DEBIAN_FRONTEND=text TERM='dumb'",
+                                                       .unsafe_writes = true};
+                autofree char *xml = domain_xml(&record, machine_find("amd64"), &options);
+
+                if (getenv("INITVM_UPDATE_GOLDEN"))
+                        assert_int_equal(file_write_atomic(path, 0644, xml, strlen(xml), NULL), 0);
+                golden = file_read(path, 1u << 20, NULL, NULL);
+                assert_non_null(golden);
+                assert_string_equal(xml, golden);
+        }
+}
+
 /* Whatever characters a path or a command line has, they stay inside their element and mean themselves. */
 static void test_escaping(void **state)
 {
@@ -146,8 +168,8 @@ static void test_machines(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_golden), cmocka_unit_test(test_ssh),      cmocka_unit_test(test_escaping),
-                cmocka_unit_test(test_mac),    cmocka_unit_test(test_machines),
+                cmocka_unit_test(test_golden),   cmocka_unit_test(test_ssh), cmocka_unit_test(test_installation),
+                cmocka_unit_test(test_escaping), cmocka_unit_test(test_mac), cmocka_unit_test(test_machines),
         };
 
         return cmocka_run_group_tests_name("domain_xml", tests, NULL, NULL);
