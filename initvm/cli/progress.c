@@ -125,10 +125,24 @@ static void stage_event(struct progress *p, const char *stage, struct json_objec
                 buf_printf(&p->out, "%s%s%s\n", p->stage, p->text ? ": " : "", p->text ? p->text : "");
 }
 
+/* As the console has it: a line may come in pieces, and its progress bar is part of the show. */
+static void show_console(struct progress *p, const char *text)
+{
+        autobuf struct buf lines = {0};
+        autofree char *clean = NULL;
+
+        for (; *text; text++)
+                if (*text != '\r')
+                        buf_append(&lines, text, 1);
+        clean = buf_take_string(&lines);
+        erase(p);
+        text_append_safe(&p->out, clean, true);
+}
+
 void progress_event(struct progress *p, struct json_object *event, uint64_t now)
 {
         const char *warning = json_get_string(event, "warning", NULL), *notice = json_get_string(event, "notice", NULL);
-        const char *stage = json_get_string(event, "stage", NULL);
+        const char *stage = json_get_string(event, "stage", NULL), *console = json_get_string(event, "console", NULL);
 
         if (p->mode == PROGRESS_JSON) {
                 buf_printf(&p->out, "%s\n", json_line(event));
@@ -138,6 +152,10 @@ void progress_event(struct progress *p, struct json_object *event, uint64_t now)
                 say(p, "warning: ", STYLE_YELLOW, warning);
         if (notice)
                 say(p, "", "", notice);
+        if (console) {
+                show_console(p, console);
+                return; /* the live line would stand in the middle of it */
+        }
         if (stage)
                 stage_event(p, stage, event, now);
         draw(p, now);

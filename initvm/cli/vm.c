@@ -62,6 +62,12 @@ int vm_create_parameters(const struct invocation *inv, struct json_object **ret,
         add_number(o, "memory", a, "memory");
         add_number(o, "cpus", a, "cpus");
         json_add_string(o, "mirror", arguments_text(a, "mirror", NULL));
+        json_add_string(o, "method", arguments_text(a, "method", NULL));
+        json_add_string(o, "proxy", arguments_text(a, "proxy", NULL));
+        if (arguments_flag(a, "keep"))
+                json_add_bool(o, "keep", true);
+        if (arguments_flag(a, "show"))
+                json_add_bool(o, "show", true);
         json_add_string(o, "acceleration", arguments_text(a, "accel", NULL));
         json_add_string(o, "channel", arguments_text(a, "channel", NULL));
         if (add_ssh_port(o, arguments_text(a, "ssh-port", NULL), err) < 0)

@@ -37,6 +37,16 @@
                  .type = OPTION_STRING,                                                                                          \
                  .argument = "URL",                                                                                              \
                  .help = "Debian mirror (default: the preseed's, else the image's)"},                                            \
+                {.name = "method",                                                                                               \
+                 .type = OPTION_CHOICE,                                                                                          \
+                 .argument = "bootstrap|installer",                                                                              \
+                 .help = "build the root filesystem on the host (default), or have debian-installer do it in the VM"},           \
+                {.name = "proxy",                                                                                                \
+                 .type = OPTION_STRING,                                                                                          \
+                 .argument = "URL",                                                                                              \
+                 .help = "HTTP proxy while the VM is made (default: the preseed's, else http_proxy)"},                           \
+                {.name = "show", .type = OPTION_FLAG, .help = "show the console of debian-installer"},                           \
+                {.name = "keep", .type = OPTION_FLAG, .help = "after a failure keep what was made so far, to look into it"},     \
                 {.name = "channel",                                                                                              \
                  .type = OPTION_CHOICE,                                                                                          \
                  .argument = "auto|virtio|ssh",                                                                                  \
