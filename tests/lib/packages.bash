@@ -20,3 +20,15 @@ fetch_packages() {
 		dpkg-deb -x "$package" "$folder"
 	done
 }
+
+# An address of this host that both itself and its guests reach.
+host_address() { hostname -I | cut -d ' ' -f 1; }
+
+# Starts tests/lib/mirror.py over the folder $1; sets mirror_pid and mirror_url.
+# shellcheck disable=SC2034
+start_mirror() {
+	"$TREE/tests/lib/mirror.py" "$1" "$1/requests" "$1/port" >/dev/null 2>&1 3>&- &
+	mirror_pid=$!
+	wait_path "$1/port"
+	mirror_url=http://$(host_address):$(cat "$1/port")
+}

@@ -107,9 +107,6 @@ daemon_rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon_pid)/status"; }
 # QEMU processes of this INITVM_HOME.
 qemus() { processes qemu-; }
 
-# An address of this host that both itself and its guests reach.
-host_address() { hostname -I | cut -d ' ' -f 1; }
-
 # Makes the unsigned or signed apt repository $1, with the packages in it; 'signed' as $2 adds InRelease and key.asc.
 make_repository() {
 	local folder=$1
@@ -156,13 +153,4 @@ make_package() {
 	} >"$tree/DEBIAN/control"
 	dpkg-deb --root-owner-group -Znone --build "$tree" "${name}_${version:-1.0}_all.deb" >/dev/null
 	rm -rf "$tree"
-}
-
-# Starts tests/lib/mirror.py over the folder $1; sets mirror_pid and mirror_url.
-# shellcheck disable=SC2034
-start_mirror() {
-	"$TREE/tests/lib/mirror.py" "$1" "$1/requests" "$1/port" >/dev/null 2>&1 3>&- &
-	mirror_pid=$!
-	wait_path "$1/port"
-	mirror_url=http://$(host_address):$(cat "$1/port")
 }
