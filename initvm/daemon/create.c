@@ -218,11 +218,8 @@ static void keep(struct create *c)
         struct json_object *parameters;
         struct error err = ERROR_INIT;
 
-        if (c->install && installed_take_boot(vm_record(c->vm), c->folder, &err) < 0) {
-                fail(c, &err);
-                return;
-        }
-        if (snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, &err) < 0) {
+        if ((c->install && installed_take_boot(vm_record(c->vm), c->folder, &err) < 0) ||
+            snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, &err) < 0) {
                 fail(c, &err);
                 return;
         }
@@ -295,16 +292,15 @@ static void on_command_line(void *userdata, const struct error *failed)
 {
         struct create *c = userdata;
         struct error err = ERROR_INIT;
-        char *line = failed ? NULL : installed_read_command_line(c->command_line_fd, &err);
 
         c->step = NULL;
-        if (!line) {
+        free(take_ptr(c->record.command_line));
+        if (!failed)
+                c->record.command_line = installed_read_command_line(c->command_line_fd, &err);
+        if (c->record.command_line)
+                run_next_step(c);
+        else
                 fail(c, failed ? failed : &err);
-                return;
-        }
-        free(c->record.command_line);
-        c->record.command_line = line;
-        run_next_step(c);
 }
 
 /* Of an installed system nobody knows yet what its boot loader tells the kernel. */
@@ -314,9 +310,11 @@ static void read_command_line(struct create *c)
         struct error err = ERROR_INIT;
 
         c->command_line_fd = memfd_create("initvm-cmdline", MFD_CLOEXEC);
-        c->step = c->command_line_fd < 0 ? NULL
-                                         : guest_exec_start(c->daemon->loop, vm_channel(c->vm), argv, c->command_line_fd,
-                                                            STEP_TIMEOUT_MS, on_command_line, c, &err);
+        if (c->command_line_fd < 0)
+                error_errno(&err, errno, "cannot keep the new system's command line");
+        else
+                c->step = guest_exec_start(c->daemon->loop, vm_channel(c->vm), argv, c->command_line_fd, STEP_TIMEOUT_MS,
+                                           on_command_line, c, &err);
         if (!c->step)
                 fail(c, &err);
 }

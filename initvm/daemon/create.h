@@ -45,11 +45,8 @@ struct json_object *create_describe(const struct create *c);
 /* Ends it; done comes (ERR_CANCELLED) when everything has been removed. */
 void create_cancel(struct create *c);
 
-/* Blocking: ends all processes of a create in this folder, whoever started them. */
-void create_end_processes(const char *folder);
-
-/* Blocking, for a worker: moves what a failure leaves on purpose to the folder `failed`: the logs, or `all`. */
-int create_keep_remains(const char *folder, const char *failed, bool all, struct error *err);
+/* Blocking: what a failure leaves on purpose goes to the folder `to`, in the place of what is there: the logs, or everything. */
+int create_keep_remains(const char *folder, const char *to, bool everything, struct error *err);
 
 /* Blocking, for a worker or the start of the daemon: removes what an interrupted create left in this folder. */
 int create_remove_remains(const char *folder, struct error *err);

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,7 +100,8 @@ static void remove_foreign_folder(const char *folder)
                 log_warning("%s", err.message);
 }
 
-void create_end_processes(const char *folder)
+/* All of a create in this folder, whoever started them. */
+static void end_all_processes(const char *folder)
 {
         autofree char *mark = xasprintf(TASK_FOLDER_VARIABLE "=%s", folder);
 
@@ -110,20 +110,20 @@ void create_end_processes(const char *folder)
         end_processes(mark, SIGKILL, KILL_GRACE_MS); /* what an ended one had started */
 }
 
-int create_keep_remains(const char *folder, const char *failed, bool all, struct error *err)
+int create_keep_remains(const char *folder, const char *to, bool everything, struct error *err)
 {
         static const char *const logs[] = {"console.log", "console.log.1", "installer.log", "provision.log"};
 
-        if (tree_remove(failed, err) < 0 || dir_make(failed, 0700, err) < 0)
+        if (tree_remove(to, err) < 0 || dir_make(to, 0700, err) < 0)
                 return -1;
-        if (all) {
-                create_end_processes(folder);
-                return rename(folder, failed) < 0 ? error_errno(err, errno, "cannot keep '%s'", folder) : 0;
+        if (everything) {
+                end_all_processes(folder);
+                return rename(folder, to) < 0 ? error_errno(err, errno, "cannot keep '%s'", folder) : 0;
         }
         for (size_t i = 0; i < ARRAY_SIZE(logs); i++) {
-                autofree char *from = xasprintf("%s/%s", folder, logs[i]), *to = xasprintf("%s/%s", failed, logs[i]);
+                autofree char *from = xasprintf("%s/%s", folder, logs[i]), *kept = xasprintf("%s/%s", to, logs[i]);
 
-                if (rename(from, to) < 0 && errno != ENOENT)
+                if (rename(from, kept) < 0 && errno != ENOENT)
                         return error_errno(err, errno, "cannot keep '%s'", from);
         }
         return 0;
@@ -135,7 +135,7 @@ int create_remove_remains(const char *folder, struct error *err)
 
         if (lstat(folder, &st) < 0)
                 return 0;
-        create_end_processes(folder);
+        end_all_processes(folder);
         remove_foreign_folder(folder);
         return tree_remove(folder, err);
 }
