@@ -71,7 +71,7 @@ static int make_plan(struct installer *in, struct error *err)
 }
 
 /* What the caller says comes before the preseed, which comes before the environment. */
-static void choose_proxy(struct installer *in)
+static int choose_proxy(struct installer *in, struct error *err)
 {
         const char *environment = getenv("http_proxy");
         autofree char *rewritten = NULL;
@@ -79,12 +79,15 @@ static void choose_proxy(struct installer *in)
         in->proxy = in->request->proxy ? in->request->proxy : in->plan->proxy;
         if (!in->proxy && environment && *environment)
                 in->proxy = environment;
+        if (in->proxy && !plan_url_valid(in->proxy))
+                return error_set(err, ERR_INVALID, "the proxy '%s' is not a URL such as http://proxy:3128/", in->proxy);
         rewritten = in->proxy ? installer_guest_url(in->proxy) : NULL;
         if (rewritten) {
                 autofree char *text =
                         xasprintf("the proxy '%s' is this host, which the installer reaches as '%s'", in->proxy, rewritten);
                 run_warning(in->run, text);
         }
+        return 0;
 }
 
 static int check(struct installer *in, struct error *err)
@@ -117,9 +120,8 @@ static int make_disk(struct installer *in, struct error *err)
 static int stages(struct installer *in, struct error *err)
 {
         run_stage(in->run, "check", "checking what is needed");
-        if (make_plan(in, err) < 0 || check(in, err) < 0)
+        if (make_plan(in, err) < 0 || check(in, err) < 0 || choose_proxy(in, err) < 0)
                 return -1;
-        choose_proxy(in);
         set_environment(in);
         run_stage(in->run, "mirror", "verifying the mirror's indexes");
         if (installer_update(in, err) < 0 || installer_check_packages(in, err) < 0)

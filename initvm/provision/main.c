@@ -12,6 +12,7 @@
 #include "provision/bootstrap.h"
 #include "provision/hook.h"
 #include "provision/installer.h"
+#include "provision/plan.h"
 #include "wire/varlink.h"
 
 #include <fcntl.h>
@@ -45,6 +46,8 @@ static int read_request(const struct varlink_call *call, struct installer_reques
                 return error_set(err, ERR_PROTOCOL, "the call has no parameters");
         if (json_read(call->parameters, fields, ARRAY_SIZE(fields), err) < 0)
                 return -1;
+        if (r->proxy && !plan_url_valid(r->proxy))
+                return error_set(err, ERR_INVALID, "the proxy '%s' is not a URL such as http://proxy:3128/", r->proxy);
         return is_installer(call) && !r->target ? error_set(err, ERR_PROTOCOL, "the call names no program for the new system")
                                                 : 0;
 }

@@ -94,6 +94,9 @@ static inline void cleanup_plan(struct plan **plan)
 }
 #define autoplan __attribute__((cleanup(cleanup_plan)))
 
+/* Whether it begins with http:// or https:// and a host, and has nothing in it that a line of settings could not quote. */
+bool plan_url_valid(const char *s);
+
 /* sources.list(5), deb822 style, of the archive's sources or the local ones. signed_by[i] is the key file of plan->sources[i]. */
 char *plan_sources_text(const struct plan *plan, bool local, char *const *signed_by);
 

@@ -23,11 +23,11 @@ static struct plan_source *add_source(struct plan *plan, const char *name, const
         return s;
 }
 
-static bool url_valid(const char *s)
+bool plan_url_valid(const char *s)
 {
         const char *host = str_has_prefix(s, "http://") ? s + 7 : str_has_prefix(s, "https://") ? s + 8 : "";
 
-        return *host != '\0' && *host != '/';
+        return *host != '\0' && *host != '/' && !s[strcspn(s, " \t\r\n\"'\\")];
 }
 
 static void strip_slashes(char *url)
@@ -53,11 +53,11 @@ static int read_mirror(struct plan *plan, struct preseed *p, const char *overrid
             plan_check_characters(p, q_host, host, ".-:[]", err) < 0 ||
             plan_check_characters(p, q_directory, directory, URL_CHARACTERS, err) < 0)
                 return -1;
-        if (plan->proxy && !url_valid(plan->proxy))
+        if (plan->proxy && !plan_url_valid(plan->proxy))
                 return preseed_invalid(p, preseed_find(p, NULL, q_proxy), err, "'%s' is not a URL such as http://proxy:3128/",
                                        plan->proxy);
         if (override) {
-                if (!url_valid(override) || override[strcspn(override, " \t\r\n\"'\\")])
+                if (!plan_url_valid(override))
                         return error_set(err, ERR_INVALID, "the mirror '%s' is not a URL that begins with http:// or https://",
                                          override);
                 *ret = xstrdup(override);
@@ -183,7 +183,7 @@ static int read_local(struct plan *plan, struct preseed *p, unsigned number, str
         skip = streq(fields[0], "deb") ? 1 : 0;
         if (strv_length(fields) < skip + 2)
                 return preseed_invalid(p, e, err, "a repository is written as URL SUITE COMPONENT..., not '%s'", repository);
-        if (!url_valid(fields[skip]))
+        if (!plan_url_valid(fields[skip]))
                 return preseed_invalid(p, e, err, "'%s' does not begin with http:// or https://", fields[skip]);
         if (strv_length(fields) == skip + 2 && !str_has_suffix(fields[skip + 1], "/"))
                 return preseed_invalid(p, e, err, "a component is missing after '%s'", fields[skip + 1]);
@@ -196,7 +196,7 @@ static int read_local(struct plan *plan, struct preseed *p, unsigned number, str
                 strv_add(&s->components, fields[i]);
         s->comment = plan_string(p, q_comment);
         s->key = plan_string(p, q_key);
-        if (s->key && !url_valid(s->key) && !str_has_prefix(s->key, "file:///"))
+        if (s->key && !plan_url_valid(s->key) && !str_has_prefix(s->key, "file:///"))
                 return preseed_invalid(p, preseed_find(p, NULL, q_key), err, "'%s' is not a URL", s->key);
         return preseed_bool(p, q_source, &s->with_sources, err) < 0 ? -1 : 0;
 }

@@ -93,6 +93,8 @@ install_() { run initvm create -n x --method installer --image net --preseed "$B
 	install_ --proxy http://localhost:9/
 	expect 1 'cannot be reached'
 	[[ $output == *"'http://localhost:9/' is this host, which the installer reaches as 'http://10.0.2.2:9/'"* ]]
+	install_ --proxy proxy:3128
+	expect 2 "'proxy:3128' is not a URL"
 }
 
 @test "an image without an installer" {
