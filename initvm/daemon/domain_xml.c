@@ -86,10 +86,10 @@ static void add_kernel(struct buf *b, const struct vm_record *record, const stru
         }
         buf_printf(b, "    <kernel>%s/kernel</kernel>\n    <initrd>%s/initrd</initrd>\n", folder, folder);
         buf_printf(b, "    <cmdline>%s console=%s panic=-1 oops=panic", command_line, machine->console);
-        /* The clock of an installation has to be right also where it begins on a busy host, of which Linux takes the wrong
-         * measure: by it keys and certificates are valid, and downloads time out. */
         if (!options->kvm)
-                buf_printf(b, " %s%s", machine->tcg_command_line, options->installer ? "" : machine->tcg_clock);
+                buf_printf(b, " %s", machine->tcg_command_line);
+        if (!options->kvm && options->tsc_khz > 0 && machine->tcg_tsc)
+                buf_printf(b, " tsc=reliable tsc_early_khz=%u", options->tsc_khz);
         buf_printf(b, "</cmdline>\n");
 }
 

@@ -13,6 +13,7 @@ struct domain_options {
         const char *installer;   /* the kernel's options when this is an installation: a second serial port with its log, recorded
                                     as   installer.log, and a reboot is its end; NULL: it is not */
         bool kvm;                /* KVM, else software emulation */
+        unsigned tsc_khz;        /* the rate of the host's time stamp counter (tsc.h); 0: not known */
         bool unsafe_writes;      /* cache=unsafe: only while the image is being made and would be thrown away on failure */
         bool no_port;            /* without the agent's virtio-serial port: it is reached by SSH */
         uint16_t ssh_port;       /* of 127.0.0.1, leads to port 22 of the guest; 0: none */

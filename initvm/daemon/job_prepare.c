@@ -77,6 +77,7 @@ void job_prepare_chroot(struct job_run *run)
         run->parked = made_by_another(run);
         if (run->parked)
                 return;
+        run->look = run->jobs->made;
         char *argv[] = {(char *)"--chroot", (char *)"show", (char *)"--", run->chroot, NULL};
         chroot_command(run, argv);
 }
@@ -89,6 +90,8 @@ void job_prepare_looked(struct job_run *run, const struct error *err)
                 job_run_fail(run, err);
         else if (made_by_another(run))
                 run->parked = true;
+        else if (run->look != run->jobs->made)
+                job_run_go(run, STEP_CHROOT);
         else
                 job_run_go(run, STEP_MAKE);
 }
@@ -108,6 +111,7 @@ void job_prepare_made(struct job_run *run, const struct error *err)
         struct jobs *j = run->jobs;
         struct error named = err ? *err : (struct error)ERROR_INIT;
 
+        j->made++;
         if (err && err->code != ERR_EXISTS) {
                 error_prefix(&named, "the chroot '%s' could not be made", run->chroot);
                 job_run_fail(run, &named);

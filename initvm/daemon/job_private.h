@@ -27,6 +27,7 @@ struct jobs {
         struct job_sweep *sweeps;
         struct json_object *limits; /* a number for each VM that has one: jobs/limits.json */
         struct loop_source *kick;
+        unsigned made; /* chroots since the daemon began: what was looked for before may be there now */
         bool begun, stopped;
 };
 

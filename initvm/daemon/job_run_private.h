@@ -31,7 +31,8 @@ struct job_run {
         struct jobs *jobs;
         struct job_spec spec;
         enum step step;
-        bool parked; /* another job makes the chroot that this one wants */
+        unsigned look; /* jobs->made when it was looked for the chroot */
+        bool parked;   /* another job makes the chroot that this one wants */
         struct job_exec *exec;
         struct job_exec *cancel; /* `--job cancel`, beside it */
         struct pending *pending;

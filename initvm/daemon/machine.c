@@ -48,10 +48,10 @@ static const struct machine machines[] = {
                  * the quicker one for whatever starts many processes.
                  */
                 .tcg_cpus = 1,
-                /* Emulated CPUs share one time stamp counter; without "reliable" Linux would not believe it and read the HPET,
-                 * one exit to QEMU for each look at the clock. */
                 .tcg_command_line = TCG_COMMAND_LINE,
-                .tcg_clock = " tsc=reliable",
+                /* Emulated CPUs share one time stamp counter; without "reliable" Linux would not believe it and read the HPET,
+                 * one exit to QEMU for each look at the clock.  Its rate is not left to be measured there (tsc.h). */
+                .tcg_tsc = true,
                 .log_target = "isa-serial",
                 .log_model = "isa-serial",
         },
@@ -68,7 +68,6 @@ static const struct machine machines[] = {
                 .tcg_cpu = "<cpu mode='maximum'/>",
                 .tcg_cpus = CPUS_MAX,
                 .tcg_command_line = TCG_COMMAND_LINE,
-                .tcg_clock = "",
                 .log_target = "pci-serial",
                 .log_model = "pci-serial",
         },

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct machine {
@@ -14,11 +15,11 @@ struct machine {
         const char *emulator; /* QEMU's program, its full path */
         const char *console;  /* the kernel's name of the first serial port */
         const char *serial_target, *serial_model;
-        const char *features;               /* XML inside <features> */
-        const char *tcg_cpu;                /* XML of <cpu> under software emulation */
-        unsigned tcg_cpus;                  /* so many CPUs at most under software emulation */
-        const char *tcg_command_line;       /* of the kernel, under software emulation */
-        const char *tcg_clock;              /* the same, about its clock; "" when there is nothing to say */
+        const char *features;         /* XML inside <features> */
+        const char *tcg_cpu;          /* XML of <cpu> under software emulation */
+        unsigned tcg_cpus;            /* so many CPUs at most under software emulation */
+        const char *tcg_command_line; /* of the kernel, under software emulation */
+        bool tcg_tsc;                 /* the kernel's clock there is the host's time stamp counter, if it is told its rate */
         const char *log_target, *log_model; /* the second serial port, where an installation's log goes */
 };
 

@@ -9,6 +9,7 @@
 #include "daemon/libvirt_connection.h"
 #include "daemon/manager.h"
 #include "daemon/methods.h"
+#include "daemon/tsc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -254,6 +255,7 @@ int main(int argc, char **argv)
                 return r - 1;
         raise_nofile();
         umask(0022); /* private files are made private one by one; QEMU, as another user, must pass through libvirt's folders */
+        tsc_begin();
         d.loop = loop_new();
         take_signals(&d, signals);
         r = paths_init(&d.paths, &err);

@@ -12,6 +12,7 @@
 #include "daemon/progress.h"
 #include "daemon/reaper.h"
 #include "daemon/ssh_identity.h"
+#include "daemon/tsc.h"
 #include "daemon/virt_stream.h"
 #include "daemon/vm_private.h"
 
@@ -241,6 +242,7 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
                                                                              : boot,
                                          .installer = installation ? installation->command_line : NULL,
                                          .kvm = kvm,
+                                         .tsc_khz = tsc_khz(),
                                          .unsafe_writes = s->options.unsafe_writes};
         struct error net_err = ERROR_INIT;
 

@@ -227,7 +227,10 @@ def chroot(stream, words):
         stream.output(1, json.dumps({"name": words[-1]}).encode() + b"\n")
     else:
         stream.report({"progress": {"stage": "extract", "state": "begin", "text": "extracting"}})
-        os.makedirs(where)
+        try:
+            os.makedirs(where)
+        except FileExistsError:
+            raise Failed("Exists", "there is a chroot '%s' already" % words[-1]) from None
 
 
 def place(number, *names):

@@ -35,6 +35,7 @@ static void test_golden(void **state)
                 const struct domain_options options = {.folder = "/var/lib/initvm/vms/build-1",
                                                        .boot_folder = "/var/lib/initvm/vms/build-1",
                                                        .kvm = cases[i].kvm,
+                                                       .tsc_khz = 2500000,
                                                        .unsafe_writes = cases[i].unsafe_writes};
                 autofree char *xml = domain_xml(&record, machine_find(cases[i].debian), &options);
                 struct error err = ERROR_INIT;
