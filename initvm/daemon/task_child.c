@@ -64,7 +64,7 @@ static bool take_message(struct task_child *c, struct json_object *message)
                 return false;
         }
         progress = json_get(parameters, "progress");
-        if (progress)
+        if (progress && c->progress)
                 c->progress(c->userdata, json_object_get(progress));
         return true;
 }

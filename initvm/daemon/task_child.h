@@ -25,6 +25,7 @@ struct task_child_options {
         int held_fd;        /* an open lock, which is held as long as the child lives; stays the caller's; -1: none */
 };
 
+/* NULL where nobody wants to know. */
 typedef void (*task_child_progress_fn)(void *userdata, struct json_object *owned_progress);
 /* Once, when the child has ended: the result (borrowed) or an error. A child that dies without an answer is an error that quotes
  * its log. */
