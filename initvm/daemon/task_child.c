@@ -83,6 +83,7 @@ static void on_input(void *userdata)
                 if (r < 0) {
                         error_prefix(&err, "%s", c->program);
                         keep_answer(c, NULL, &err);
+                        task_child_cancel(c); /* or we would wait for an end that nothing brings about */
                         return;
                 }
                 if (!take_message(c, message))
