@@ -57,17 +57,6 @@ static char *ago(uint64_t seconds)
 
 /* ---- list */
 
-/* It came out of a VM. */
-static void add_cell(struct table *t, const char *text)
-{
-        autobuf struct buf b = {0};
-        autofree char *safe = NULL;
-
-        text_append_safe(&b, text ? text : "", false);
-        safe = buf_take_string(&b);
-        table_add(t, safe, NULL);
-}
-
 static void print_table(struct json_object *entries)
 {
         static const char *const headings[] = {"KEY", "ARCH", "SUITE", "VARIANT", "PACKAGES", "SIZE", "USED", NULL};
@@ -82,10 +71,10 @@ static void print_table(struct json_object *entries)
                 autofree char *used = ago(json_get_u64(entry, "used", 0));
 
                 table_add(&t, key, NULL);
-                add_cell(&t, input(entry, "architecture"));
-                add_cell(&t, input(entry, "suite"));
-                add_cell(&t, input(entry, "variant"));
-                add_cell(&t, packages);
+                table_add(&t, input(entry, "architecture"), NULL);
+                table_add(&t, input(entry, "suite"), NULL);
+                table_add(&t, input(entry, "variant"), NULL);
+                table_add(&t, packages, NULL);
                 table_add(&t, format_size(json_get_u64(entry, "size", 0)), NULL);
                 table_add(&t, used, NULL);
         }

@@ -7,31 +7,6 @@
 
 #include <stdio.h>
 
-#define LABEL_COLUMN 14
-
-/* It came out of an image. */
-static void line(const char *label, const char *value)
-{
-        autobuf struct buf b = {0};
-        autofree char *safe = NULL;
-
-        if (!value || !*value)
-                return;
-        text_append_safe(&b, value, false);
-        safe = buf_take_string(&b);
-        printf("%-*s%s\n", LABEL_COLUMN, label, safe);
-}
-
-static void add_cell(struct table *t, const char *text)
-{
-        autobuf struct buf b = {0};
-        autofree char *safe = NULL;
-
-        text_append_safe(&b, text ? text : "", false);
-        safe = buf_take_string(&b);
-        table_add(t, safe, NULL);
-}
-
 static void add_size(struct table *t, struct json_object *o, const char *key)
 {
         table_add(t, json_get(o, key) ? format_size(json_get_u64(o, key, 0)) : "", NULL);
@@ -58,9 +33,9 @@ static void print_filesystems(struct json_object *disk)
         for (size_t i = 0; list && i < json_object_array_length(list); i++) {
                 struct json_object *o = json_object_array_get_idx(list, i);
 
-                add_cell(&t, json_get_string(o, "device", NULL));
-                add_cell(&t, json_get_string(o, "type", NULL));
-                add_cell(&t, json_get_string(o, "mountPoint", NULL));
+                table_add(&t, json_get_string(o, "device", NULL), NULL);
+                table_add(&t, json_get_string(o, "type", NULL), NULL);
+                table_add(&t, json_get_string(o, "mountPoint", NULL), NULL);
                 add_size(&t, o, "partition");
                 add_size(&t, o, "size");
                 add_size(&t, o, "used");
@@ -90,13 +65,13 @@ static int run_info(const struct invocation *inv, struct error *err)
         for (size_t i = 0; snapshots && i < json_object_array_length(snapshots); i++)
                 buf_printf(&names, "%s%s", i ? ", " : "", json_get_string(json_object_array_get_idx(snapshots, i), "name", "?"));
         autofree char *joined = buf_take_string(&names);
-        line("system", json_get_string(system, "product", NULL));
-        line("architecture", json_get_string(system, "architecture", NULL));
-        line("hostname", json_get_string(system, "hostname", NULL));
-        line("packages", packages);
-        line("size", size);
-        line("snapshots", joined);
-        line("needs", json_get_string(disk, "backing", NULL));
+        table_print_pair("system", json_get_string(system, "product", NULL));
+        table_print_pair("architecture", json_get_string(system, "architecture", NULL));
+        table_print_pair("hostname", json_get_string(system, "hostname", NULL));
+        table_print_pair("packages", packages);
+        table_print_pair("size", size);
+        table_print_pair("snapshots", joined);
+        table_print_pair("needs", json_get_string(disk, "backing", NULL));
         print_filesystems(disk);
         return 0;
 }
@@ -123,12 +98,12 @@ static void print_check(struct json_object *disk)
                               : leaks ? xasprintf("clean, but %llu clusters are lost", (unsigned long long)leaks)
                                       : xstrdup("clean");
 
-        line("image", text);
+        table_print_pair("image", text);
         for (size_t i = 0; list && i < json_object_array_length(list); i++) {
                 struct json_object *o = json_object_array_get_idx(list, i);
                 autofree char *state = xasprintf("%s (%s)", json_get_string(o, "state", "?"), json_get_string(o, "type", "?"));
 
-                line(json_get_string(o, "device", "?"), state);
+                table_print_pair(json_get_string(o, "device", "?"), state);
         }
 }
 

@@ -2,25 +2,12 @@
 /* initvm status: all that is known of one VM. */
 #include "cli/commands.h"
 #include "cli/daemon.h"
+#include "cli/table.h"
 #include "cli/text.h"
 #include "cli/vm.h"
 
 #include <stdio.h>
 #include <time.h>
-
-#define LABEL_COLUMN 14
-
-static void line(const char *label, const char *value)
-{
-        autobuf struct buf b = {0};
-        autofree char *safe = NULL;
-
-        if (!value || !*value)
-                return;
-        text_append_safe(&b, value, false);
-        safe = buf_take_string(&b);
-        printf("%-*s%s\n", LABEL_COLUMN, label, safe);
-}
 
 static char *describe_channel(struct json_object *vm)
 {
@@ -38,15 +25,16 @@ static void lines_of_now(struct json_object *vm)
         autofree char *channel = describe_channel(vm);
         autofree char *pid = xasprintf("pid %llu", (unsigned long long)json_get_u64(vm, "pid", 0));
 
-        line("state", both);
-        line("channel", channel);
-        line("no agent", json_get_string(vm, "channelTrouble", NULL));
-        line("reason", json_get_string(vm, "reason", NULL));
+        table_print_pair("state", both);
+        table_print_pair("channel", channel);
+        table_print_pair("no agent", json_get_string(vm, "channelTrouble", NULL));
+        table_print_pair("reason", json_get_string(vm, "reason", NULL));
         if (json_get(vm, "panic"))
-                line("panic", "the guest's kernel panicked, and booted again; 'initvm console --log' shows what it said");
-        line("uptime", json_get(vm, "uptime") ? uptime : NULL);
-        line("acceleration", json_get_string(vm, "acceleration", NULL));
-        line("QEMU", json_get(vm, "pid") ? pid : NULL);
+                table_print_pair("panic",
+                                 "the guest's kernel panicked, and booted again; 'initvm console --log' shows what it said");
+        table_print_pair("uptime", json_get(vm, "uptime") ? uptime : NULL);
+        table_print_pair("acceleration", json_get_string(vm, "acceleration", NULL));
+        table_print_pair("QEMU", json_get(vm, "pid") ? pid : NULL);
 }
 
 static void lines_of_make(struct json_object *vm)
@@ -63,14 +51,14 @@ static void lines_of_make(struct json_object *vm)
                              format_size(json_get_u64(vm, "memory", 0)));
         size = xasprintf("%s, %s used on the host", format_size(json_get_u64(disk, "virtual", 0)),
                          format_size(json_get_u64(disk, "allocated", 0)));
-        line("image", image);
-        line("hostname", json_get_string(vm, "hostname", NULL));
-        line("hardware", hardware);
-        line("disk", size);
+        table_print_pair("image", image);
+        table_print_pair("hostname", json_get_string(vm, "hostname", NULL));
+        table_print_pair("hardware", hardware);
+        table_print_pair("disk", size);
         if (created > 0 && localtime_r(&created, &tm) && strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm) > 0)
-                line("created", date);
-        line("folder", json_get_string(vm, "folder", NULL));
-        line("console log", json_get_string(vm, "consoleLog", NULL));
+                table_print_pair("created", date);
+        table_print_pair("folder", json_get_string(vm, "folder", NULL));
+        table_print_pair("console log", json_get_string(vm, "consoleLog", NULL));
 }
 
 static int run(const struct invocation *inv, struct error *err)
@@ -84,7 +72,7 @@ static int run(const struct invocation *inv, struct error *err)
                 printf("%s\n", json_line(vm));
                 return 0;
         }
-        line("name", json_get_string(vm, "name", inv->name));
+        table_print_pair("name", json_get_string(vm, "name", inv->name));
         lines_of_now(vm);
         lines_of_make(vm);
         return 0;

@@ -4,9 +4,11 @@
 #include "cli/terminal.h"
 #include "cli/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#define GAP 2
+#define GAP          2
+#define LABEL_COLUMN 14
 
 void table_init(struct table *t, const char *const *headings)
 {
@@ -68,4 +70,16 @@ void table_render(const struct table *t, struct buf *out)
                 else
                         buf_printf(out, "%*s", (int)(column_width(t, column) - text_width(t->cells[i]) + GAP), "");
         }
+}
+
+void table_print_pair(const char *label, const char *value)
+{
+        autobuf struct buf safe = {0};
+        autofree char *text = NULL;
+
+        if (!value || !*value)
+                return;
+        text_append_safe(&safe, value, false);
+        text = buf_take_string(&safe);
+        printf("%-*s%s\n", LABEL_COLUMN, label, text);
 }

@@ -20,3 +20,7 @@ void table_add(struct table *t, const char *text, const char *style);
 void table_addf(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void table_render(const struct table *t, struct buf *out);
+
+/* A line of what describes one thing: the label, and in a column of its own the value, with its control characters as '?'.
+ * Nothing when there is no value. */
+void table_print_pair(const char *label, const char *value);
