@@ -84,15 +84,21 @@ static int write_fd(struct carrying *c, struct error *err)
         return 0;
 }
 
+/*
+ * While libssh has bytes for us ssh_channel_poll() tells their number, and nothing of a connection that was lost after them: what
+ * the daemon has not taken by then is given up with it.
+ */
 static int from_peer(struct carrying *c, struct error *err)
 {
+        ssh_session session = c->connection->session;
+
         c->more = true;
         for (int i = 0; i < BLOCKS_AT_ONCE; i++) {
                 int n;
                 if (write_fd(c, err) < 0)
                         return -1;
                 if (buf_size(&c->to_fd) > 0) /* not taken: only the protocol goes on (windows, keys, keepalives) */
-                        n = ssh_channel_poll(c->channel, 0) == SSH_ERROR ? SSH_ERROR : SSH_AGAIN;
+                        n = ssh_channel_poll(c->channel, 0) == SSH_ERROR || !ssh_is_connected(session) ? SSH_ERROR : SSH_AGAIN;
                 else
                         n = ssh_channel_read_nonblocking(c->channel, buf_reserve(&c->to_fd, BLOCK_SIZE), BLOCK_SIZE, 0);
                 if (n > 0) {

@@ -25,6 +25,8 @@
 
 #define SSHD             "/usr/sbin/sshd"
 #define SFTP_SERVER      "/usr/lib/openssh/sftp-server"
+#define PORT_MIN         10000
+#define PORTS            20000
 #define START_TIMEOUT_MS 10000
 #define TREE_MAX         64
 
@@ -66,15 +68,24 @@ char *ssh_public_key(const char *private_path)
         return text;
 }
 
+/*
+ * Each test program looks from another port on, below those that the kernel hands out by itself (ip(7), ip_local_port_range): the
+ * port stays free for a server that is stopped and started again.
+ */
 static uint16_t free_port(void)
 {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        socklen_t size = sizeof(address);
-        autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_return_code(bind(fd, (struct sockaddr *)&address, size), errno);
-        assert_return_code(getsockname(fd, (struct sockaddr *)&address, &size), errno);
-        return ntohs(address.sin_port);
+        for (uint16_t i = 0; i < PORTS; i++) {
+                uint16_t port = (uint16_t)(PORT_MIN + (getpid() + i) % PORTS);
+                struct sockaddr_in address = {
+                        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+                autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                const int one = 1;
+                setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)); /* as sshd does */
+                if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+                        return port;
+        }
+        fail_msg("no free port");
+        return 0;
 }
 
 static void write_text(const char *path, mode_t mode, const char *text)
@@ -98,13 +109,17 @@ struct ssh_server *ssh_server_new(const char *folder)
         s->port = free_port();
         key = ssh_public_key(s->key);
         write_text(keys, 0600, key);
-        /* Puts every command, and the SFTP server, into the test's home. */
-        script = xasprintf("#!/bin/sh\ncd '%s' && HOME=$PWD && export HOME && exec sh -c \"$SSH_ORIGINAL_COMMAND\"\n", s->home);
+        /*
+         * Every command, and the SFTP server, runs in the test's home.  sshd starts it by the user's shell, and bash under sshd
+         * reads $HOME/.bashrc first (bash(1), INVOCATION): with the user's own home, whatever that does would be a part of the
+         * test.
+         */
+        script = xasprintf("#!/bin/sh\ncd '%s' && exec sh -c \"$SSH_ORIGINAL_COMMAND\"\n", s->home);
         write_text(enter, 0700, script);
         text = xasprintf("Port %u\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\nUsePAM no\n"
                          "StrictModes no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxAuthTries 6\nForceCommand %s\n"
-                         "Subsystem sftp " SFTP_SERVER "\n",
-                         (unsigned)s->port, host_key, keys, enter);
+                         "SetEnv HOME=%s\nSubsystem sftp " SFTP_SERVER "\n",
+                         (unsigned)s->port, host_key, keys, enter, s->home);
         write_text(config, 0600, text);
         ssh_server_start(s);
         return s;

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -143,16 +144,19 @@ static void test_ssh_agent(void **state)
         struct link *l = link_new(state);
         autofree char *socket_path = scratch_path(state, "agent.sock");
         char *const argv[] = {(char *)"ssh-agent", (char *)"-D", (char *)"-a", socket_path, NULL};
-        const struct process_options options = {.death_signal = SIGKILL};
         struct error err = ERROR_INIT;
         struct host *h;
+        int out[2];
         pid_t pid;
+        char c;
 
+        assert_return_code(pipe2(out, O_CLOEXEC), errno);
+        const struct process_fd fds[] = {{.from = out[1], .to = STDOUT_FILENO}};
+        const struct process_options options = {.fds = fds, .n_fds = 1, .death_signal = SIGKILL};
         assert_return_code(process_spawn(argv, &options, &pid, &err), 0);
-        for (int i = 0; access(socket_path, F_OK) < 0; i++) { /* it does not say when it listens */
-                assert_in_range(i, 0, LINK_DEADLINE_MS / 10);
-                poll(NULL, 0, 10);
-        }
+        close(out[1]);
+        assert_true(read(out[0], &c, 1) == 1); /* with -D it says its socket once it listens there */
+        close(out[0]);
         setenv("SSH_AUTH_SOCK", socket_path, 1);
         run_program("ssh-add", "-q", l->identity, NULL);
         link_set(&l->identity, NULL);
@@ -316,6 +320,7 @@ static void test_dead_peer(void **state)
 static void test_daemon_does_not_read(void **state)
 {
         struct link *l = link_new(state);
+        autofree char *reason = NULL;
         uint64_t before;
 
         link_fake_agent(state, l, "exec cat /dev/zero");
@@ -324,6 +329,9 @@ static void test_daemon_does_not_read(void **state)
         before = process_rss(l->pid);
         poll(NULL, 0, 1500);
         assert_true(process_rss(l->pid) < before + GROWTH_MAX);
+        ssh_server_kill(l->server); /* what nobody takes does not hide that the connection is lost */
+        link_wait_state(l, "waiting", &reason);
+        assert_says(reason, "was lost");
         link_stop(l);
 }
 
