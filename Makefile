@@ -75,8 +75,8 @@ BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c))
 WERROR ?= -Werror
 WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla \
 	-Wformat=2 -Wno-format-nonliteral -Wundef -Wpointer-arith -Wdate-time
-DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' \
-	-DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
+DEFINES = -D_GNU_SOURCE -DINITVM_VERSION='"$(VERSION)"' -DINITVM_BINDIR='"$(BINDIR)"' \
+	-DINITVM_LIBEXECDIR='"$(LIBEXECDIR)"' -DINITVM_DATADIR='"$(DATADIR)"' -DINITVM_TESTS='"$(CURDIR)/tests"'
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags json-c libarchive libmd libseccomp libvirt libvirt-qemu libguestfs libssh cmocka 2>/dev/null)
 BASE_CFLAGS = -std=gnu17 -g $(WARNINGS) $(DEFINES) -Iinitvm $(PKG_CFLAGS) -pthread -MMD -MP
 

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Exit statuses as in timeout(1), env(1) and the shells: 124 timed out, 125 we failed, 126 not executable, 127 not found. */
+/* Exit statuses as in timeout(1), env(1) and the shells: 124 timed out, 125 we failed, 126 not executable, 127 not found.  Of the
+ * commands that have none of those: 2 for a wrong call, 3 when the connection was lost, so that to try again may help. */
 static const struct {
         const char *wire_name;
         int exit_status;
@@ -23,7 +24,7 @@ static const struct {
         [ERR_CANCELLED] = {"org.initvm.Cancelled", 1, 125},
         [ERR_PROTOCOL] = {"org.initvm.Protocol", 1, 125},
         [ERR_UNSUPPORTED] = {"org.initvm.Unsupported", 1, 125},
-        [ERR_DISCONNECTED] = {"org.initvm.Disconnected", 1, 125},
+        [ERR_DISCONNECTED] = {"org.initvm.Disconnected", 3, 125},
         [ERR_NOT_EXECUTABLE] = {"org.initvm.NotExecutable", 1, 126},
         [ERR_NO_COMMAND] = {"org.initvm.NoCommand", 1, 127},
 };

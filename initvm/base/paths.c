@@ -162,13 +162,13 @@ char *paths_program(const char *name, struct error *err)
 {
         autofree char *folder = program_folder();
         autofree char *beside = xasprintf("%s/%s", folder ? folder : ".", name);
-        autofree char *installed = xasprintf("%s/%s", INITVM_LIBEXECDIR, name);
+        autofree char *installed = xasprintf("%s/%s", streq(name, "initvm") ? INITVM_BINDIR : INITVM_LIBEXECDIR, name);
 
         if (access(beside, X_OK) == 0)
                 return take_ptr(beside);
         if (access(installed, X_OK) == 0)
                 return take_ptr(installed);
-        error_set(err, ERR_NOT_FOUND, "the program '%s' is neither in '%s' nor in '%s'; install initvm again", name,
-                  folder ? folder : ".", INITVM_LIBEXECDIR);
+        error_set(err, ERR_NOT_FOUND, "the program '%s' is neither in '%s' nor is there '%s'; install initvm again", name,
+                  folder ? folder : ".", installed);
         return NULL;
 }

@@ -31,5 +31,5 @@ int paths_make(const struct paths *p, struct error *err);
 void paths_done(struct paths *p);
 
 /* The full path of one of our programs ("initvmd", "initvm-provision", "initvm-agent"): beside the running program, or
- * in the installed libexec folder. Owned. NULL with ERR_NOT_FOUND. */
+ * where it is installed. Owned. NULL with ERR_NOT_FOUND. */
 char *paths_program(const char *name, struct error *err);

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HELPER_IDLE_MS (10 * 60 * 1000)
-
 /* What --job list may say: a line for each workspace. */
 #define LIST_MAX (4u << 20)
 

@@ -13,6 +13,9 @@
 
 struct job_exec;
 
+/* A helper in the guest that says nothing, and takes nothing, for so long hangs. A guest that is emulated and busy is slow. */
+#define HELPER_IDLE_MS (10 * 60 * 1000)
+
 struct job_exec_options {
         char *const *argv;  /* behind the program's name */
         const char *prefix; /* written to its standard input first, or NULL */

@@ -26,6 +26,8 @@ struct job_machines {
         void (*ready)(void *userdata, const char *vm, bool start, job_ready_fn fn, void *fn_userdata);
 
         void *userdata;
+
+        const char *client; /* the program that makes chroots, `initvm`; NULL: ours */
 };
 
 /* Those of the daemon; in job_machines.c. */

@@ -6,8 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* Somebody who makes a chroot says nothing while it unpacks packages, which takes long under emulation. */
-#define CHROOT_IDLE_MS (60 * 60 * 1000)
 /* ---- CHROOT, MAKE */
 
 /* Somebody else makes the same one: its end wakes us. */
@@ -51,17 +49,6 @@ static int name_chroot(struct job_run *run, struct error *err)
         return 0;
 }
 
-static void chroot_command(struct job_run *run, char *const *argv)
-{
-        const struct job_exec_options options = {.argv = argv, .input_fd = -1, .output_fd = -1, .idle_ms = CHROOT_IDLE_MS};
-        struct error err = ERROR_INIT;
-
-        buf_consume(&run->answer, buf_size(&run->answer));
-        run->exec = job_exec_start(run->jobs->loop, job_run_channel(run), &options, &job_run_events, run, &err);
-        if (!run->exec)
-                job_run_done(run, &err);
-}
-
 void job_prepare_chroot(struct job_run *run)
 {
         struct error err = ERROR_INIT;
@@ -78,8 +65,12 @@ void job_prepare_chroot(struct job_run *run)
         if (run->parked)
                 return;
         run->look = run->jobs->made;
+        buf_consume(&run->answer, buf_size(&run->answer));
         char *argv[] = {(char *)"--chroot", (char *)"show", (char *)"--", run->chroot, NULL};
-        chroot_command(run, argv);
+        const struct job_exec_options options = {.argv = argv, .input_fd = -1, .output_fd = -1, .idle_ms = HELPER_IDLE_MS};
+        run->exec = job_exec_start(run->jobs->loop, job_run_channel(run), &options, &job_run_events, run, &err);
+        if (!run->exec)
+                job_run_done(run, &err);
 }
 
 void job_prepare_looked(struct job_run *run, const struct error *err)
@@ -90,34 +81,51 @@ void job_prepare_looked(struct job_run *run, const struct error *err)
                 job_run_fail(run, err);
         else if (made_by_another(run))
                 run->parked = true;
+        else if (run->error.code) /* we have tried to make it */
+                job_run_fail(run, &run->error);
         else if (run->look != run->jobs->made)
                 job_run_go(run, STEP_CHROOT);
         else
                 job_run_go(run, STEP_MAKE);
 }
 
-void job_prepare_make(struct job_run *run)
+static void on_made(void *userdata, const struct error *err)
 {
-        autofree char *architecture = xasprintf("--architecture=%s", run->architecture);
-        autofree char *suite = xasprintf("--suite=%s", run->suite);
-        char *argv[] = {(char *)"--chroot", (char *)"create", architecture, suite, (char *)"--", run->chroot, NULL};
+        struct job_run *run = userdata;
 
-        log_info("job %llu: makes the chroot '%s'", (unsigned long long)run->job->record.id, run->chroot);
-        chroot_command(run, argv);
+        run->making = NULL;
+        job_run_done(run, err);
 }
 
+void job_prepare_make(struct job_run *run)
+{
+        static const struct chroot_child_events events = {.progress = job_run_progress, .done = on_made};
+        const struct chroot_child_options options = {
+                .program = run->jobs->machines.client,
+                .vm = run->job->record.vm,
+                .name = run->chroot,
+                .architecture = run->architecture,
+                .suite = run->suite,
+        };
+        struct error err = ERROR_INIT;
+
+        log_info("job %llu: makes the chroot '%s'", (unsigned long long)run->job->record.id, run->chroot);
+        run->making = chroot_child_start(run->jobs->loop, &options, &events, run, &err);
+        if (!run->making)
+                job_run_done(run, &err);
+}
+
+/* Where that has failed, somebody else may have made it meanwhile. */
 void job_prepare_made(struct job_run *run, const struct error *err)
 {
         struct jobs *j = run->jobs;
-        struct error named = err ? *err : (struct error)ERROR_INIT;
 
         j->made++;
-        if (err && err->code != ERR_EXISTS) {
-                error_prefix(&named, "the chroot '%s' could not be made", run->chroot);
-                job_run_fail(run, &named);
-        } else {
-                job_run_go(run, STEP_CREATE);
+        if (err) {
+                run->error = *err;
+                error_prefix(&run->error, "the chroot '%s' could not be made", run->chroot);
         }
+        job_run_go(run, err ? STEP_CHROOT : STEP_CREATE);
         job_prepare_wake(j);
 }
 

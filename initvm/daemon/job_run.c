@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One job from its turn in the queue to its end, as a walk from step to step.  Each step but three is one command of the agent
- * (initvm-agent(8), --job), and each may be done again: whoever takes a job up again begins with the step that its state says.
+ * (initvm-agent(8), --job; MAKE is `initvm chroot create`), and each may be done again: whoever takes a job up again begins with
+ * the step that its state says.
  *
  *   preparing    READY  CHROOT (MAKE)  CREATE
  *   running      START  FOLLOW  STATUS  (GIVE_UP)
@@ -22,9 +23,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A helper in the guest that says nothing, and takes nothing, for so long hangs. A guest that is emulated and busy is slow; one
- * that makes a chroot says nothing while it unpacks packages. */
-#define HELPER_IDLE_MS (10 * 60 * 1000)
 /* `--job follow` has a heartbeat every ten seconds. */
 #define FOLLOW_IDLE_MS (2 * 60 * 1000)
 
@@ -47,6 +45,7 @@ void job_run_free(struct job_run *run)
                 return;
         job_exec_cancel(run->exec);
         job_exec_cancel(run->cancel);
+        chroot_child_cancel(run->making);
         if (run->pending)
                 run->pending->run = NULL;
         loop_source_free(run->again);
@@ -122,7 +121,7 @@ static void on_output(void *userdata, const uint8_t *data, size_t n)
                 buf_append(&run->answer, data, n);
 }
 
-static void on_progress(void *userdata, struct json_object *event)
+void job_run_progress(void *userdata, struct json_object *event)
 {
         struct job_run *run = userdata;
         const char *text = json_get_string(event, "text", NULL);
@@ -150,7 +149,7 @@ static void on_report(void *userdata, struct json_object *o)
 }
 
 const struct job_exec_events job_run_events = {
-        .output = on_output, .progress = on_progress, .report = on_report, .done = job_run_done};
+        .output = on_output, .progress = job_run_progress, .report = on_report, .done = job_run_done};
 
 struct channel *job_run_channel(struct job_run *run)
 {
@@ -310,6 +309,7 @@ static void reconnect(struct job_run *run, const struct error *err)
 
         log_info("job %llu: the connection was lost: %s", (unsigned long long)r->id, err->message);
         job_chores_lost(run->jobs, r->vm);
+        run->error = (struct error)ERROR_INIT;
         if (r->state == JOB_PREPARING) {
                 prepare_again(run, err);
                 return;
@@ -565,6 +565,7 @@ void job_run_cancel(struct job_run *run)
         }
         /* Nothing runs in the guest: what is under way is given up. */
         job_exec_cancel(take_ptr(run->exec));
+        chroot_child_cancel(take_ptr(run->making));
         run->parked = false;
         run->outcome = JOB_CANCELLED;
         run->status = JOB_STATUS_CANCELLED;

@@ -2,6 +2,7 @@
 /* What job_run.c (the walk), job_prepare.c and job_collect.c (its steps before and after the command) share. */
 #pragma once
 
+#include "daemon/chroot_child.h"
 #include "daemon/job_exec.h"
 #include "daemon/job_private.h"
 
@@ -35,6 +36,7 @@ struct job_run {
         bool parked;   /* another job makes the chroot that this one wants */
         struct job_exec *exec;
         struct job_exec *cancel; /* `--job cancel`, beside it */
+        struct chroot_child *making;
         struct pending *pending;
         struct loop_source *again; /* a timer: back to READY */
         struct buf answer;
@@ -64,7 +66,8 @@ bool job_run_move(struct job_run *run, enum job_state to); /* false: it could no
 void job_run_command(struct job_run *run, const char *command, const char *last, struct job_exec_options *options);
 void job_run_simple(struct job_run *run, const char *command, const char *last); /* without files */
 extern const struct job_exec_events job_run_events;
-void job_run_done(void *userdata, const struct error *err); /* it has ended, or could not begin */
+void job_run_progress(void *userdata, struct json_object *event); /* what is being done, for those who look */
+void job_run_done(void *userdata, const struct error *err);       /* it has ended, or could not begin */
 
 struct channel *job_run_channel(struct job_run *run); /* of its VM; NULL when that does not run */
 int job_run_open(struct job_run *run, const char *name, int flags, struct error *err); /* a file in the job's folder */

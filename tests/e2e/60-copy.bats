@@ -230,7 +230,7 @@ no_temporary_left() {
 	head -c 5000000 /dev/urandom >big
 	echo 2000000 >"$guest.lose"
 	run initvm cp big :big
-	expect_one_sentence 1 'the connection to the VM was lost'
+	expect_one_sentence 3 'the connection to the VM was lost'
 	within 20 no_temporary_left "$guest"
 	[ -z "$(ls -A "$guest")" ]
 }

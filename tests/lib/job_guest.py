@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The guest's side of build jobs for tests without a VM: an agent that knows `--job` and `--chroot show|create`, as initvm-agent(8) has them.
+"""The guest's side of build jobs for tests without a VM: an agent that knows `--job` and `--chroot show`, as initvm-agent(8) has them.
 
   job_guest.py FOLDER     serves FOLDER/port (frames, as on the agent's port); what a VM's disk would keep is in FOLDER/jobs
 
@@ -226,11 +226,7 @@ def chroot(stream, words):
             raise Failed("NotFound", "there is no chroot '%s'" % words[-1])
         stream.output(1, json.dumps({"name": words[-1]}).encode() + b"\n")
     else:
-        stream.report({"progress": {"stage": "extract", "state": "begin", "text": "extracting"}})
-        try:
-            os.makedirs(where)
-        except FileExistsError:
-            raise Failed("Exists", "there is a chroot '%s' already" % words[-1]) from None
+        raise Failed("Unsupported", "unknown: " + " ".join(words))
 
 
 def place(number, *names):

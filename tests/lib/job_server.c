@@ -90,6 +90,7 @@ int main(int argc, char **argv)
         guest = xasprintf("%s/guest", d.paths.state);
         if (dir_make(guest, 0700, &err) < 0)
                 abort();
+        setenv("JOB_GUEST", guest, 1); /* for chroot_client */
         job_vm_init(&vm, d.loop, "base", guest);
         machines = job_vm_machines(&vm);
         d.jobs = jobs_new(d.loop, d.paths.state, &machines, &err);

@@ -235,5 +235,5 @@ void job_vm_kill(struct job_vm *vm)
 
 struct job_machines job_vm_machines(struct job_vm *vm)
 {
-        return (struct job_machines){.find = find, .ready = ready, .userdata = vm};
+        return (struct job_machines){.find = find, .ready = ready, .userdata = vm, .client = INITVM_TESTS "/lib/chroot_client"};
 }

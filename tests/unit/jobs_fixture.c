@@ -119,6 +119,7 @@ int jobs_setup(void **state)
         t->folder = *state;
         guest = xasprintf("%s/guest", t->folder);
         assert_int_equal(mkdir(guest, 0700), 0);
+        setenv("JOB_GUEST", guest, 1); /* for chroot_client */
         t->loop = loop_new();
         job_vm_init(&t->vm, t->loop, "base", guest);
         jobs_daemon_begin(t);

@@ -30,7 +30,7 @@ static void test_table(void **state)
                 {ERR_CANCELLED, "org.initvm.Cancelled", 1, 125},
                 {ERR_PROTOCOL, "org.initvm.Protocol", 1, 125},
                 {ERR_UNSUPPORTED, "org.initvm.Unsupported", 1, 125},
-                {ERR_DISCONNECTED, "org.initvm.Disconnected", 1, 125},
+                {ERR_DISCONNECTED, "org.initvm.Disconnected", 3, 125},
                 {ERR_NOT_EXECUTABLE, "org.initvm.NotExecutable", 1, 126},
                 {ERR_NO_COMMAND, "org.initvm.NoCommand", 1, 127},
         };

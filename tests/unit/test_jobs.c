@@ -157,7 +157,51 @@ static void test_chroot_is_made_once(void **state)
         b = jobs_submit_text(t, "{\"command\":[\"true\"],\"suite\":\"trixie\",\"architecture\":\"amd64\"}");
         jobs_until(t, a, JOB_SUCCEEDED);
         jobs_until(t, b, JOB_SUCCEEDED);
-        assert_int_equal(guest_calls(t, "--chroot create --architecture=amd64 --suite=trixie -- trixie-amd64"), 1);
+        assert_int_equal(guest_calls(t, "client chroot create --json --name=base --arch=amd64 --suite=trixie -- trixie-amd64"),
+                         1);
+}
+
+static void test_chroot_is_not_made(void **state)
+{
+        struct jobs_test *t = *state;
+        const struct job_record *r;
+
+        guest_knob(t, "client", "echo 'initvm: no such suite' >&2; exit 1");
+        r = jobs_until(t, jobs_submit_text(t, "{\"command\":[\"true\"],\"suite\":\"none\"}"), JOB_FAILED);
+        assert_int_equal(r->status, 125);
+        assert_string_equal(r->message, "the chroot 'none-amd64' could not be made: no such suite");
+        /* By somebody else, just then. */
+        guest_knob(t, "client", "mkdir chroots/sid-amd64; echo 'initvm: there is one' >&2; exit 1");
+        jobs_until(t, jobs_submit_text(t, "{\"command\":[\"true\"],\"suite\":\"sid\"}"), JOB_SUCCEEDED);
+        assert_int_equal(guest_calls(t, "client "), 2);
+}
+
+static void test_chroot_again_after_a_loss(void **state)
+{
+        struct jobs_test *t = *state;
+
+        guest_knob(t, "client", "echo 'initvm: the connection to the VM was lost' >&2; exit 3");
+        jobs_until(t, jobs_submit_text(t, "{\"command\":[\"true\"],\"suite\":\"sid\"}"), JOB_SUCCEEDED);
+        assert_int_equal(guest_calls(t, "client "), 2);
+}
+
+static void test_chroot_cancelled(void **state)
+{
+        struct jobs_test *t = *state;
+        autofree char *gone = xasprintf("%s/guest/gone", t->folder);
+        struct error err = ERROR_INIT;
+        uint64_t id;
+
+        guest_knob(t, "client",
+                   "trap 'kill $!; touch gone; exit 143' TERM\n"
+                   "echo '{\"stage\":\"extract\",\"state\":\"begin\",\"text\":\"extracting\"}'; sleep 1000 & wait");
+        id = jobs_submit_text(t, "{\"command\":[\"true\"],\"suite\":\"sid\"}");
+        jobs_until_event(t, id, "stage");
+        assert_int_equal(jobs_cancel(t->jobs, jobs_find(t->jobs, id, NULL), &err), 0);
+        jobs_until(t, id, JOB_CANCELLED);
+        for (int i = 0; access(gone, F_OK) < 0 && i < 500; i++)
+                jobs_run_for(t, 10);
+        assert_return_code(access(gone, F_OK), 0);
 }
 
 /* ---- cancelling */
@@ -282,6 +326,9 @@ int main(void)
                 TEST(test_order_and_slots),
                 TEST(test_no_vm),
                 TEST(test_chroot_is_made_once),
+                TEST(test_chroot_is_not_made),
+                TEST(test_chroot_again_after_a_loss),
+                TEST(test_chroot_cancelled),
                 TEST(test_cancel),
                 TEST(test_cancel_queued),
                 TEST(test_retry_and_remove),
