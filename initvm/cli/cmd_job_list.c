@@ -147,6 +147,8 @@ static void show_stats(struct json_object *stats)
                format_size(json_get_u64(stats, "written", 0)));
         if (json_get(stats, "disk"))
                 printf(", %s of the disk at its end", format_size(json_get_u64(stats, "disk", 0)));
+        if (json_get(stats, "emulated"))
+                printf(", %d %% of the time under emulation", (int)json_get_u64(stats, "emulated", 0));
         putchar('\n');
 }
 

@@ -33,7 +33,7 @@ struct keeper {
         uint64_t since; /* now_ms() */
         pid_t runner;
         int output, report;
-        struct loop_source *output_source, *report_source, *child, *signals[ARRAY_SIZE(ends)];
+        struct loop_source *output_source, *report_source, *child, *sample, *signals[ARRAY_SIZE(ends)];
         char piece[PIECE];
 };
 
@@ -101,6 +101,14 @@ static void on_signal(void *userdata)
                 return;
         k->outcome.stopped = true;
         kill(k->runner, SIGTERM);
+}
+
+static void on_sample(void *userdata)
+{
+        struct keeper *k = userdata;
+
+        emulation_sample(&k->outcome.emulation, k->job->cgroup);
+        loop_timer_arm(k->sample, EMULATION_SAMPLE_MS);
 }
 
 /* What is left in the pipe belongs to the log; whoever still has it open is not waited for. */
@@ -187,12 +195,15 @@ static int keep(struct keeper *k, const struct spec *spec, struct error *err)
         k->output_source = loop_add_fd(k->loop, k->output, EPOLLIN, on_output, k);
         k->report_source = loop_add_fd(k->loop, k->report, EPOLLIN, on_report, k);
         k->child = loop_add_child(k->loop, k->runner, on_child, k);
+        k->sample = loop_add_timer(k->loop, on_sample, k);
+        loop_timer_arm(k->sample, EMULATION_SAMPLE_MS);
         for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
                 k->signals[i] = loop_add_signal(k->loop, ends[i], on_signal, k);
         loop_run(k->loop);
         r = finish(k, err);
         for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
                 loop_source_free(k->signals[i]);
+        loop_source_free(k->sample);
         loop_source_free(k->output_source);
         loop_source_free(k->report_source);
         loop_free(k->loop);

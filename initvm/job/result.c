@@ -32,6 +32,8 @@ struct json_object *outcome_json(const struct outcome *outcome)
         json_add_bool(o, "logCut", outcome->log_cut);
         json_add_u64(o, "disk", outcome->disk);
         json_add_u64(o, "wall", outcome->wall_ms);
+        json_add_u64(o, "running", outcome->emulation.running);
+        json_add_u64(o, "emulated", outcome->emulation.emulated);
         return o;
 }
 
@@ -51,6 +53,8 @@ void outcome_read(struct json_object *o, struct outcome *ret)
         ret->log_cut = json_get_bool(o, "logCut", false);
         ret->disk = json_get_u64(o, "disk", 0);
         ret->wall_ms = json_get_u64(o, "wall", 0);
+        ret->emulation.running = json_get_u64(o, "running", 0);
+        ret->emulation.emulated = json_get_u64(o, "emulated", 0);
 }
 
 bool result_says_no_space(const char *text, size_t n)
@@ -202,6 +206,8 @@ struct json_object *result_new(const struct ending *e, const struct spec *spec)
         json_add_u64(stats, "written", e->stats.written);
         if (e->outcome.disk)
                 json_add_u64(stats, "disk", e->outcome.disk);
+        if (e->outcome.emulation.running)
+                json_add_u64(stats, "emulated", e->outcome.emulation.emulated * 100 / e->outcome.emulation.running);
         json_add(o, "stats", stats);
         json_add_bool(o, "logCut", e->outcome.log_cut);
         free(j.message);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "job/emulation.h"
 #include "job/job.h"
 #include "job/spec.h"
 #include "job/stats.h"
@@ -19,6 +20,7 @@ struct outcome {
         bool log_cut;
         uint64_t disk;    /* bytes that the job took then; 0: not known */
         uint64_t wall_ms; /* from the job's begin to the command's end */
+        struct emulation emulation;
 };
 struct json_object *outcome_json(const struct outcome *outcome);
 void outcome_read(struct json_object *o, struct outcome *ret); /* NULL: not known */
@@ -33,8 +35,9 @@ struct ending {
 };
 
 /* {"result": NAME, "status": N, "message": SENTENCE, "stats": {"wall": ms, "cpu": usec, "memoryPeak", "read", "written", "disk":
- * bytes}, "logCut": BOOL}.  RESULT is one of exited (status: its own), signaled (the signal's number), timeout, silence, oom,
- * disk-full, cancelled, no-command, not-executable, chroot, machine (what looked after the job has ended). Owned. */
+ * bytes, "emulated": per cent of the samples in which it ran at all}, "logCut": BOOL}.  RESULT is one of exited (status: its
+ * own), signaled (the signal's number), timeout, silence, oom, disk-full, cancelled, no-command, not-executable, chroot, machine
+ * (what looked after the job has ended). Owned. */
 struct json_object *result_new(const struct ending *e, const struct spec *spec);
 
 /* Whether a text says so, in the words of strerror(3). */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* What has become of a job, judged by what systemd, its keeper and its control group say. */
 #include "base/file.h"
+#include "base/process.h"
 #include "base/util.h"
 #include "job/result.h"
 #include "scratch.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -155,15 +158,20 @@ static void test_limits_of_the_machine(void **state)
 
 static void test_outcome(void **state)
 {
-        const struct outcome ran = {
-                .known = true, .wait_status = W_EXITCODE(7, 0), .stopped = true, .log_cut = true, .wall_ms = 12};
+        const struct outcome ran = {.known = true,
+                                    .wait_status = W_EXITCODE(7, 0),
+                                    .stopped = true,
+                                    .log_cut = true,
+                                    .wall_ms = 12,
+                                    .emulation = {8, 3}};
         const struct outcome failed = {.known = true, .code = ERR_NO_COMMAND, .message = "no \"x\""};
         autojson struct json_object *one = outcome_json(&ran), *two = outcome_json(&failed);
         struct outcome back;
         (void)state;
 
         outcome_read(one, &back);
-        assert_true(back.known && back.stopped && back.log_cut && back.wall_ms == 12 && back.code == ERR_NONE);
+        assert_true(back.known && back.stopped && back.log_cut && back.wall_ms == 12 && back.emulation.running == 8 &&
+                    back.emulation.emulated == 3 && back.code == ERR_NONE);
         assert_int_equal(WEXITSTATUS(back.wait_status), 7);
         outcome_read(two, &back);
         assert_int_equal(back.code, ERR_NO_COMMAND);
@@ -203,6 +211,44 @@ static void test_stats(void **state)
         assert_true(stats.cpu_us == 0 && stats.read == 0);
 }
 
+/* A process that always wants a CPU, by a program of this name. */
+static pid_t run_busy(void **state, const char *name)
+{
+        static const struct process_options options = {.death_signal = SIGKILL};
+        autofree char *program = scratch_path(state, name);
+        struct error err = ERROR_INIT;
+        char *copy[] = {(char *)"cp", (char *)"/usr/bin/yes", program, NULL}, *argv[] = {program, NULL};
+        pid_t pid;
+
+        free(scratch_output(copy));
+        assert_return_code(process_spawn(argv, &options, &pid, &err), 0);
+        return pid;
+}
+
+static void test_emulation(void **state)
+{
+        autofree char *below = scratch_path(state, "below"), *native = NULL, *emulated = NULL;
+        pid_t a = run_busy(state, "yes (R) x"), b = run_busy(state, "qemu-arm-static");
+        struct emulation e = {0};
+
+        assert_return_code(mkdir(below, 0700), 0);
+        native = xasprintf("%d\n%d\n", getpid(), a);
+        emulated = xasprintf("%d\n", b);
+        emulation_sample(&e, "/nonexistent");
+        free(scratch_file(state, "cgroup.threads", native, strlen(native), 0644));
+        for (int i = 0; i < 1000; i++)
+                emulation_sample(&e, *state);
+        assert_true(e.running > 0 && e.running <= 1000 && e.emulated == 0);
+        free(scratch_file(state, "below/cgroup.threads", emulated, strlen(emulated), 0644));
+        for (int i = 0; i < 1000; i++)
+                emulation_sample(&e, *state);
+        assert_true(e.emulated > 0 && e.emulated <= 1000);
+        kill(a, SIGKILL);
+        kill(b, SIGKILL);
+        waitpid(a, NULL, 0);
+        waitpid(b, NULL, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -211,6 +257,7 @@ int main(void)
                 cmocka_unit_test(test_outcome),
                 cmocka_unit_test(test_no_space),
                 cmocka_unit_test_setup_teardown(test_stats, scratch_setup, scratch_teardown),
+                cmocka_unit_test_setup_teardown(test_emulation, scratch_setup, scratch_teardown),
         };
 
         return cmocka_run_group_tests_name("job_result", tests, NULL, NULL);
