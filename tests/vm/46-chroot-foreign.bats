@@ -51,6 +51,15 @@ setup() {
 	done
 }
 
+@test "a job in it: its statistics tell how much of its time was under emulation" {
+	local id
+	id=$(initvm submit -n base --chroot armhf --detach -- sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done')
+	initvm job wait "$id"
+	[ "$(initvm job show "$id" --json | json job.result.stats.emulated)" -ge 50 ]
+	[[ $(initvm job show "$id") = *' % of the time under emulation'* ]]
+	initvm job remove "$id"
+}
+
 @test "su from an ordinary user to another: programs that are set-user-ID keep their rights" {
 	local architecture
 	for architecture in armhf arm64; do
