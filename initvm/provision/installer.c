@@ -178,6 +178,7 @@ int installer_run(struct run *run, const struct installer_request *request, stru
         strv_free(in.environment);
         strv_free(in.missing);
         free(in.preseed_text);
+        free(in.locales);
         free(in.work);
         free(in.apt);
         free(in.target);

@@ -49,6 +49,7 @@ struct installer {
         char *target;       /* FOLDER/installer */
         char **environment; /* of the tools */
         char **missing;     /* components that apt could not download */
+        char *locales;      /* that the installer knows: its /etc/SUPPORTED-short */
 };
 
 /* Runs it to its end. *ret: the parameters of the final reply, owned. */
@@ -66,9 +67,9 @@ int installer_check_packages(struct installer *in, struct error *err);
 int installer_append(struct installer *in, struct error *err);
 
 /* The preseed as the installer gets it: the user's file as it stands, then the answers that the image and the caller give, and
- * that the watching depends on. Owned. */
+ * that the watching depends on. `locales`: those that the installer knows, one a line. Owned. */
 char *installer_preseed(const struct image *image, struct preseed *preseed, const char *text, const struct plan *plan,
-                        const char *mirror, const char *proxy);
+                        const char *mirror, const char *proxy, const char *locales);
 
 /* A URL whose host is this host itself, as the guest reaches it. NULL when it is another host. Owned. */
 char *installer_guest_url(const char *url);

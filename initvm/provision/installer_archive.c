@@ -223,7 +223,8 @@ static char *read_index(const struct installer *in, struct error *err)
         return file_read(found, INDEX_MAX, NULL, err);
 }
 
-static char *read_installed(const struct installer *in, struct error *err)
+/* Of the initrd: which components are in it, owned; and in->locales. */
+static char *read_installed(struct installer *in, struct error *err)
 {
         autofree char *path = xasprintf("%s/initrd", in->target);
         autobuf struct buf unpacked = {0};
@@ -231,6 +232,9 @@ static char *read_installed(const struct installer *in, struct error *err)
 
         if (initrd_load(path, &unpacked, err) < 0)
                 return NULL;
+        in->locales = initrd_find(buf_head(&unpacked), buf_size(&unpacked), "etc/SUPPORTED-short", NULL);
+        if (!in->locales) /* one that has no localechooser */
+                in->locales = xstrdup("");
         status = initrd_find(buf_head(&unpacked), buf_size(&unpacked), "var/lib/dpkg/status", err);
         if (!status)
                 error_prefix(err, "%s", in->image->installer_initrd ? in->image->installer_initrd : in->image->installer_package);

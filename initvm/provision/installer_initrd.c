@@ -64,6 +64,35 @@ static void add_default(struct buf *b, const struct preseed *p, const char *ques
                 buf_printf(b, "d-i %s %s %s\n", question, type, value);
 }
 
+/* The locale by a name that localechooser knows: of those that are there in UTF-8 only, it knows them without that. Owned. */
+static char *known_locale(const char *locale, const char *known)
+{
+        static const char utf8[] = ".UTF-8";
+        autostrv char **names = strv_split(known, "\n");
+        const char *charset = strstr(locale, utf8);
+        autofree char *plain =
+                charset ? xasprintf("%.*s%s", (int)(charset - locale), locale, charset + strlen(utf8)) : xstrdup(locale);
+
+        return xstrdup(strv_contains(names, plain) && !strv_contains(names, locale) ? plain : locale);
+}
+
+/*
+ * On a serial line localechooser offers English and no language only, and ignores a locale of any other, which it then asks for.
+ * So it is told that the installer's own words are English, as they are here, and the locale as the new system's.  Then it does
+ * not take the country out of that; where there is none, no answer of ours depends on it.
+ */
+static void add_language(struct buf *b, const struct preseed *p, const char *locale, const char *known)
+{
+        autofree char *name = known_locale(locale, known);
+        const char *country = strchr(locale, '_');
+
+        country = country ? country + 1 : "US";
+        buf_printf(b, "d-i debian-installer/language string %s\nd-i debian-installer/locale string %s\n",
+                   streq(locale, "C") ? "C" : "en", name);
+        if (!preseed_find(p, NULL, "debian-installer/country"))
+                buf_printf(b, "d-i debian-installer/country string %.*s\n", (int)strcspn(country, ".@"), country);
+}
+
 /* "http://host/path" as choose-mirror's answers. */
 static void add_mirror(struct buf *b, const char *url)
 {
@@ -88,7 +117,7 @@ static void add_packages(struct buf *b, const struct plan *plan)
 }
 
 char *installer_preseed(const struct image *image, struct preseed *p, const char *text, const struct plan *plan,
-                        const char *mirror, const char *proxy)
+                        const char *mirror, const char *proxy, const char *locales)
 {
         autobuf struct buf b = {0};
         const char *protocol = preseed_string(p, "mirror/protocol");
@@ -96,7 +125,7 @@ char *installer_preseed(const struct image *image, struct preseed *p, const char
 
         buf_printf(&b, "%s\n\n### What the image and the options of 'initvm create' say. The last answer to a question counts.\n",
                    text);
-        add_default(&b, p, "debian-installer/locale", "string", plan->locale);
+        add_language(&b, p, plan->locale, locales);
         add_default(&b, p, "netcfg/get_hostname", "string", plan->hostname);
         add_default(&b, p, "netcfg/get_domain", "string", plan->domain);
         add_default(&b, p, "mirror/suite", "string", image->suite);
@@ -146,8 +175,8 @@ static int add_program(struct buf *out, const char *member, const char *path, st
 /* Folders that the installer has are not named: one that is a link there would be replaced by an empty one. */
 static int make_archive(const struct installer *in, struct buf *out, struct error *err)
 {
-        autofree char *preseed =
-                installer_preseed(in->image, in->preseed, in->preseed_text, in->plan, in->request->mirror, in->proxy);
+        autofree char *preseed = installer_preseed(in->image, in->preseed, in->preseed_text, in->plan, in->request->mirror,
+                                                   in->proxy, in->locales);
         autojson struct json_object *input = target_input(in, err);
         const char *line = input ? json_line(input) : NULL;
 

@@ -56,7 +56,7 @@ static char *answers(const char *text, const char *mirror, const char *proxy)
         autoplan struct plan *plan = image && p ? installed_plan(image, p, &overrides, &err) : NULL;
 
         assert_string_equal(err.message, "");
-        return installer_preseed(image, p, text, plan, mirror, proxy);
+        return installer_preseed(image, p, text, plan, mirror, proxy, "C.UTF-8\nde_AT.UTF-8\nde_AT\neo\nsr_RS\nsr_RS@latin\n");
 }
 
 /* What counts of a question in a text: its last answer. */
@@ -113,6 +113,34 @@ static void test_answers_of_the_preseed(void **state)
         assert_answer(text, "netcfg/get_hostname", "mine");
         assert_answer(text, "base-installer/kernel/image", "linux-image-amd64");
         assert_answer(text, "debian-installer/exit/poweroff", "true"); /* its end is the domain's */
+}
+
+/* localechooser, on a serial line, takes a locale of another language only this way. */
+static void test_locale(void **state)
+{
+        static const struct {
+                const char *given, *country, *locale;
+        } cases[] = {
+                {"d-i debian-installer/locale string de_AT.UTF-8\n", "AT", "de_AT.UTF-8"},
+                {"d-i debian-installer/locale string de_AT\n", "AT", "de_AT.UTF-8"},
+                {"d-i debian-installer/locale string sr_RS\n", "RS", "sr_RS"},
+                {"d-i debian-installer/locale string sr_RS@latin\n", "RS", "sr_RS@latin"},
+                {"d-i debian-installer/locale string eo\n", "US", "eo"},
+                {"d-i debian-installer/locale string xx_YY\n", "YY", "xx_YY.UTF-8"},
+                {"d-i debian-installer/locale string de_AT\nd-i debian-installer/country string LU\n", "LU", "de_AT.UTF-8"},
+                {"d-i debian-installer/language string de\nd-i debian-installer/country string AT\n", "AT", "de_AT.UTF-8"},
+                {"d-i debian-installer/locale string C\n", "US", "C"},
+                {"", "US", "C.UTF-8"},
+        };
+        (void)state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                autofree char *text = answers(cases[i].given, NULL, NULL);
+
+                assert_answer(text, "debian-installer/language", streq(cases[i].locale, "C") ? "C" : "en");
+                assert_answer(text, "debian-installer/country", cases[i].country);
+                assert_answer(text, "debian-installer/locale", cases[i].locale);
+        }
 }
 
 static void test_mirror_of_the_caller(void **state)
@@ -184,6 +212,7 @@ int main(void)
                 cmocka_unit_test(test_guest_url),
                 cmocka_unit_test(test_answers_of_the_image),
                 cmocka_unit_test(test_answers_of_the_preseed),
+                cmocka_unit_test(test_locale),
                 cmocka_unit_test(test_mirror_of_the_caller),
                 cmocka_unit_test(test_static_network),
                 cmocka_unit_test(test_command_line),

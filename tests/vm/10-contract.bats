@@ -1,9 +1,13 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# What a VM must be after `create`: a preseed that changes every honoured answer, checked from outside and from inside.
+# What a VM must be after `create`: a preseed that changes every honoured answer, checked from outside and from inside.  As a link in
+# tests/installer the same is asked of debian-installer.
 
 load ../lib/vm
+load ../lib/installer
+
+by_installer() { [[ $BATS_TEST_FILENAME == */installer/* ]]; }
 
 vm() { initvm exec -n contract -- "$@"; }
 
@@ -22,7 +26,12 @@ setup_file() {
 	kernel=linux-image-$(dpkg --print-architecture)
 	export PRESEED=$BATS_FILE_TMPDIR/contract.cfg
 	sed "s|@PROXY@|$mirror_url|; s|@KERNEL@|$kernel|" "$TREE/tests/vm/contract.cfg" >"$PRESEED"
-	initvm create -n contract --preseed "$PRESEED" --size 20G --memory 1536M --cpus 2 >"$BATS_FILE_TMPDIR/create" 2>&1 ||
+	local way=()
+	if by_installer; then
+		use_installer "$INSTALLER"
+		way=(--method installer --image net)
+	fi
+	initvm create -n contract --preseed "$PRESEED" --size 20G --memory 1536M --cpus 2 "${way[@]}" >"$BATS_FILE_TMPDIR/create" 2>&1 ||
 		{ cat "$BATS_FILE_TMPDIR/create"; return 1; }
 }
 
@@ -33,6 +42,10 @@ teardown_file() {
 
 @test "create: what is not honoured was named with its line, and nothing else" {
 	cat "$BATS_FILE_TMPDIR/create"
+	if by_installer; then
+		run ! grep 'contract.cfg:[0-9]' "$BATS_FILE_TMPDIR/create"
+		return
+	fi
 	local line
 	line=$(grep -n apt-setup/multiarch "$PRESEED" | cut -d : -f 1)
 	grep -q "contract.cfg:$line: .*apt-setup/multiarch" "$BATS_FILE_TMPDIR/create"
@@ -221,6 +234,7 @@ for p in table["partitions"]:
 	done
 	[ "$(vm cat /usr/share/contract-probe/here)" = contract-probe ]
 	[ -z "$(vm dpkg --audit)" ]
+	! by_installer || [ "$(vm dpkg --print-foreign-architectures)" = i386 ]
 }
 
 @test "inside: other owners' answers were there before the packages were configured" {
@@ -231,7 +245,7 @@ for p in table["partitions"]:
 }
 
 @test "inside: the commands ran, early before late, with /target and in-target" {
-	[ "$(vm cat /var/log/contract-early)" = early ]
+	[ "$(vm cat /root/contract-early)" = early ]
 	[ "$(vm cat /root/contract-late)" = 'in target: contract-vm' ]
 	[ "$(vm cat /root/contract-target)" = 'outside: contract-vm' ]
 }

@@ -1,0 +1,1 @@
+../vm/10-contract.bats
