@@ -57,7 +57,7 @@ static int fill_record(struct clone *c, const char *name, struct error *err)
         r->command_line = xstrdup(from->command_line);
         r->acceleration = xstrdup(from->acceleration);
         r->channel = copied(from->channel);
-        r->boot_id = copied(from->boot_id);
+        r->boot_id = NULL;
         r->boot_folder = NULL;
         r->reason = NULL;
         r->started = 0;
@@ -85,12 +85,15 @@ static int copy_file(const char *from, const char *to, struct error *err)
         return 0;
 }
 
+/* Last: they may have changed with the disk, when the work on it completed a restore. */
 static int copy_boot(struct clone *c, struct error *err)
 {
         autofree char *boot = boot_folder(vm_record(c->source), vm_folder(c->source));
         autofree char *kernel = xasprintf("%s/kernel", boot), *initrd = xasprintf("%s/initrd", boot);
         autofree char *new_kernel = xasprintf("%s/kernel", c->folder), *new_initrd = xasprintf("%s/initrd", c->folder);
 
+        c->record.boot_id = copied(vm_record(c->source)->boot_id);
+        c->record.size = vm_record(c->source)->size;
         return copy_file(kernel, new_kernel, err) < 0 || copy_file(initrd, new_initrd, err) < 0 ? -1 : 0;
 }
 
@@ -123,7 +126,7 @@ static int finish(struct clone *c, struct json_object *result, struct error *err
         if (json_get_bool(result, "ssh", false) ? pin_host_key(c, err) < 0 : tree_remove(ssh, err) < 0)
                 return -1;
         unlink(public_key);
-        if (snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, err) < 0 ||
+        if (copy_boot(c, err) < 0 || snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, err) < 0 ||
             vm_record_save(&c->record, c->folder, err) < 0)
                 return -1;
         return rename(c->folder, c->target) == 0 ? 0 : error_errno(err, errno, "cannot move the finished VM to '%s'", c->target);
@@ -177,7 +180,7 @@ struct clone *clone_start(struct daemon *daemon, struct vm *source, const char *
         c->folder = xasprintf("%s/creating/%s", daemon->paths.state, name);
         c->target = xasprintf("%s/vms/%s", daemon->paths.state, name);
         if (fill_record(c, name, err) < 0 || create_remove_remains(c->folder, err) < 0 ||
-            dir_make(c->folder, geteuid() == 0 ? 0711 : 0700, err) < 0 || copy_boot(c, err) < 0) {
+            dir_make(c->folder, geteuid() == 0 ? 0711 : 0700, err) < 0) {
                 clone_free(c);
                 return NULL;
         }

@@ -9,6 +9,7 @@
 #include "daemon/domain_xml.h"
 #include "daemon/guest_panic.h"
 #include "daemon/progress.h"
+#include "daemon/snapshot_restore.h"
 #include "daemon/virt_stream.h"
 #include "daemon/vm_private.h"
 #include "wire/varlink.h"
@@ -62,6 +63,7 @@ void vm_free(struct vm *vm)
         if (!vm)
                 return;
         let_go(vm, "it is not looked after any more");
+        snapshot_restore_drop(vm->completion);
         vm_disk_drop(vm->disk);
         loop_source_free(vm->deadline);
         vm_record_done(&vm->record);

@@ -6,6 +6,7 @@
 #include "daemon/disk_lock.h"
 #include "daemon/progress.h"
 #include "daemon/snapshot_boot.h"
+#include "daemon/snapshot_restore.h"
 #include "daemon/task_child.h"
 #include "daemon/vm_private.h"
 
@@ -55,22 +56,23 @@ static void finish(struct vm_disk *d, struct json_object *result, const struct e
 }
 
 /* What the daemon has besides the image follows it. */
-static void follow(struct vm_disk *d, struct json_object *result, const struct error *err)
+static int follow(struct vm_disk *d, struct json_object *result, const struct error *failed, struct error *err)
 {
         struct vm *vm = d->vm;
         uint64_t size = json_get_u64(result, "virtual", 0);
 
-        if (streq(d->options.method, "CreateSnapshot") && err && err->code != ERR_EXISTS)
+        if (streq(d->options.method, "RestoreSnapshot") && !failed)
+                return snapshot_restore_finish(vm, d->snapshot, result, err);
+        if (streq(d->options.method, "CreateSnapshot") && failed && failed->code != ERR_EXISTS)
                 snapshot_boot_remove(vm->folder, d->snapshot);
-        if (streq(d->options.method, "RemoveSnapshot") && !err)
+        if (streq(d->options.method, "RemoveSnapshot") && !failed)
                 snapshot_boot_remove(vm->folder, d->snapshot);
-        if (streq(d->options.method, "RestoreSnapshot") && !err)
-                snapshot_boot_restore(&vm->record, vm->folder, d->snapshot);
-        if (size > 0)
+        if (size > 0) {
                 vm->record.size = size;
-        if (size > 0 || streq(d->options.method, "RestoreSnapshot"))
                 vm_save_record(vm);
+        }
         boot_remove_left(&vm->record, vm->folder);
+        return 0;
 }
 
 static void on_progress(void *userdata, struct json_object *owned_progress)
@@ -83,9 +85,9 @@ static void on_progress(void *userdata, struct json_object *owned_progress)
 static void on_child_done(void *userdata, struct json_object *result, const struct error *err)
 {
         struct vm_disk *d = userdata;
+        struct error failure = ERROR_INIT;
 
-        follow(d, result, err);
-        finish(d, result, err);
+        finish(d, result, follow(d, result, err, &failure) < 0 ? &failure : err);
 }
 
 /* From the kernel's command line, as create has made it. Owned; NULL: it is not in it. */
@@ -97,7 +99,7 @@ static char *root_uuid(const struct vm_record *r)
         return at ? xstrndup(at + strlen(option), strcspn(at + strlen(option), " ")) : NULL;
 }
 
-static int start_child(struct vm_disk *d, bool kvm, struct error *err)
+static int start_child(struct vm_disk *d, struct error *err)
 {
         struct vm *vm = d->vm;
         autofree char *image = xasprintf("%s/buildenv.img", vm->folder), *root = root_uuid(&vm->record);
@@ -107,7 +109,7 @@ static int start_child(struct vm_disk *d, bool kvm, struct error *err)
 
         json_add_string(d->parameters, "image", image);
         json_add_string(d->parameters, "root", root);
-        json_add_bool(d->parameters, "kvm", kvm);
+        json_add_bool(d->parameters, "kvm", d->kvm);
         if (d->snapshot && streq(d->options.method, "CreateSnapshot") &&
             snapshot_boot_keep(&vm->record, vm->folder, d->snapshot, err) < 0)
                 return -1;
@@ -115,6 +117,27 @@ static int start_child(struct vm_disk *d, bool kvm, struct error *err)
         if (d->child)
                 cleanup_close(&d->lock); /* it is the child's from here on */
         return d->child ? 0 : -1;
+}
+
+static void on_completed(void *userdata, const struct error *err)
+{
+        struct vm_disk *d = userdata;
+        struct error failure = err ? *err : (struct error)ERROR_INIT;
+
+        if (!err && d->cancelled)
+                error_set(&failure, ERR_CANCELLED, "cancelled");
+        if (failure.code != ERR_NONE || start_child(d, &failure) < 0)
+                finish(d, NULL, &failure);
+}
+
+/* A restore that was interrupted comes before anything but another restore. */
+static int start_work(struct vm_disk *d, struct error *err)
+{
+        autofree char *pending = snapshot_restore_pending(d->vm->folder);
+
+        if (!pending || streq(d->options.method, "RestoreSnapshot"))
+                return start_child(d, err);
+        return snapshot_restore_complete(d->vm, d->lock, on_completed, d, err);
 }
 
 /* At once or later. */
@@ -131,7 +154,7 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
                 return;
         if (!err && d->cancelled)
                 error_set(&failure, ERR_CANCELLED, "cancelled");
-        if (failure.code != ERR_NONE || start_child(d, kvm, &failure) < 0)
+        if (failure.code != ERR_NONE || start_work(d, &failure) < 0)
                 finish(d, NULL, &failure);
 }
 
@@ -183,7 +206,7 @@ struct vm_disk *vm_disk_start(struct vm *vm, const struct vm_disk_options *optio
         if (options->appliance)
                 accel_decide(vm->daemon->accel, vm->record.acceleration, kernel, on_accel, d);
         d->waiting = !d->decided;
-        if (d->decided && (d->accel_error.code != ERR_NONE || start_child(d, d->kvm, &d->accel_error) < 0)) {
+        if (d->decided && (d->accel_error.code != ERR_NONE || start_work(d, &d->accel_error) < 0)) {
                 *err = d->accel_error;
                 vm_disk_drop(d);
                 vm_operation_end(vm, NULL);

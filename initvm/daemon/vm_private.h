@@ -31,7 +31,8 @@ struct vm {
         struct json_object *binfmt;        /* what it said the VM can execute; NULL: it did not */
         struct error agent_error;          /* why it cannot be used, when that is final */
 
-        struct vm_disk *disk; /* work on the disk of the stopped VM, under way: then it is the operation */
+        struct vm_disk *disk;                   /* work on the disk of the stopped VM, under way: then it is the operation */
+        struct snapshot_completion *completion; /* a step of that or of a start, under way */
 
         struct boot_refresh *boot_refresh; /* under way, before the shutdown */
 

@@ -11,6 +11,7 @@
 #include "daemon/passt.h"
 #include "daemon/progress.h"
 #include "daemon/reaper.h"
+#include "daemon/snapshot_restore.h"
 #include "daemon/ssh_identity.h"
 #include "daemon/tsc.h"
 #include "daemon/virt_stream.h"
@@ -285,13 +286,33 @@ static int check_identity(const struct vm *vm, struct error *err)
         return result;
 }
 
+static void decide(struct starting *s)
+{
+        const struct vm_start_options *o = &s->options;
+        struct vm *vm = s->vm;
+        autofree char *folder = o->installation ? xstrdup(o->installation->folder) : boot_folder(&vm->record, vm->folder);
+        autofree char *own_kernel = xasprintf("%s/kernel", folder);
+
+        accel_decide(vm->daemon->accel, vm->record.acceleration, o->from_disk ? o->probe_kernel : own_kernel, on_accel, s);
+}
+
+static void on_completed(void *userdata, const struct error *err)
+{
+        struct starting *s = userdata;
+
+        if (!err) {
+                decide(s);
+                return;
+        }
+        vm_operation_end(s->vm, err);
+        starting_free(s);
+}
+
 void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata)
 {
+        autofree char *pending = snapshot_restore_pending(vm->folder);
         struct error err = ERROR_INIT;
-        autofree char *folder =
-                options->installation ? xstrdup(options->installation->folder) : boot_folder(&vm->record, vm->folder);
-        autofree char *own_kernel = xasprintf("%s/kernel", folder);
-        const char *kernel = options->from_disk ? options->probe_kernel : own_kernel;
+        autoclose int lock = -1;
         struct starting *s;
 
         if (vm_busy(vm, &err)) {
@@ -303,7 +324,8 @@ void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress
                 vm_when_ready(vm, options->timeout_ms ? options->timeout_ms : timeout, done, userdata);
                 return;
         }
-        if (disk_lock_check(vm->folder, vm->record.name, &err) < 0) {
+        lock = disk_lock(vm->folder, vm->record.name, &err);
+        if (lock < 0) {
                 done(userdata, &err);
                 return;
         }
@@ -317,5 +339,8 @@ void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress
         s->options = *options;
         s->net_fd = -1;
         s->port = options->with_port || !vm_record_by_ssh(&vm->record);
-        accel_decide(vm->daemon->accel, vm->record.acceleration, kernel, on_accel, s);
+        if (!pending)
+                decide(s);
+        else if (snapshot_restore_complete(vm, lock, on_completed, s, &err) < 0)
+                on_completed(s, &err);
 }

@@ -7,6 +7,7 @@
 #include "image/file_copy.h"
 #include "image/qemu_img.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,15 +61,28 @@ static int add_file(const struct act *a, struct error *err)
 /* ---- interrupted snapshots */
 
 /*
- * The content is safe at every moment of a snapshot's making, restoring and removing, but killed in between it leaves clusters
- * that are counted twice, which qemu-img(1) calls errors.  A file beside the image says that one is under way; who finds it
- * repairs first.
+ * The content is safe at every moment of a snapshot's making and removing, but killed in between it leaves clusters that are
+ * counted twice, which qemu-img(1) calls errors.  A file beside the image says that one is under way; who finds it repairs first.
+ * Of a restore it has the snapshot's name, and stays: what is outside of the image has to follow (daemon/snapshot_restore.h), and
+ * one that was interrupted may be on the way from one size of the disk to another, where only restoring again leads out.
  */
 #define REPAIRS_MAX 3 /* one repair may uncover what the next one mends */
 
 static char *snapshot_mark(const struct act *a)
 {
         return xasprintf("%s.snapshot", a->request->image);
+}
+
+static bool restoring(const char *mark)
+{
+        struct stat st;
+
+        return stat(mark, &st) == 0 && st.st_size > 0;
+}
+
+static int remove_mark(const char *mark, struct error *err)
+{
+        return unlink(mark) < 0 ? error_errno(err, errno, "cannot remove '%s'", mark) : 0;
 }
 
 static int repair_interrupted(const struct act *a, struct error *err)
@@ -87,21 +101,16 @@ static int repair_interrupted(const struct act *a, struct error *err)
                 if (json_get_u64(left, "corruptions", 0) + json_get_u64(left, "leaks", 0) == 0)
                         break;
         }
-        unlink(mark);
-        return 0;
+        return restoring(mark) ? 0 : remove_mark(mark, err);
 }
 
-static int change_snapshot(const struct act *a, const char *const *words, struct error *err)
+static int change_snapshot(const struct act *a, const char *const *words, bool restore, struct error *err)
 {
-        autofree char *mark = snapshot_mark(a);
-        int r;
+        autofree char *mark = snapshot_mark(a), *text = restore ? xasprintf("%s\n", a->request->snapshot) : xstrdup("");
 
-        if (file_write_atomic(mark, 0600, "", 0, err) < 0)
+        if (file_write_atomic(mark, 0600, text, strlen(text), err) < 0 || qemu_img(a->run, words, err) < 0)
                 return -1;
-        r = qemu_img(a->run, words, err);
-        if (r == 0)
-                unlink(mark);
-        return r;
+        return restore ? 0 : remove_mark(mark, err);
 }
 
 /* ---- the actions */
@@ -275,7 +284,7 @@ static int snapshot(const struct act *a, const char *letter, bool wanted, const 
         if (!wanted && has_snapshot(a->result, name))
                 return error_set(err, ERR_EXISTS, "there is a snapshot '%s' already: remove it, or choose another name", name);
         run_stage(a->run, "snapshot", text);
-        return change_snapshot(a, words, err) < 0 ? -1 : add_file(a, err);
+        return change_snapshot(a, words, streq(letter, "-a"), err) < 0 ? -1 : add_file(a, err);
 }
 
 static int snapshot_create(const struct act *a, struct error *err)

@@ -237,6 +237,76 @@ begin_export() {
 	[ -z "$(entries vms/one/snapshots)" ]
 }
 
+# A qemu-img that can be held up right before or right after it restores a snapshot: with a pipe of that name.
+make_slow_qemu_img() {
+	mkdir -p "$BATS_FILE_TMPDIR/bin"
+	cat >"$BATS_FILE_TMPDIR/bin/qemu-img" <<-END
+		#!/bin/bash
+		wait_here() {
+			[ ! -p "$BATS_FILE_TMPDIR/hold-\$1" ] || { touch "$BATS_FILE_TMPDIR/held"; read -r <"$BATS_FILE_TMPDIR/hold-\$1"; }
+		}
+		if [[ "\$*" != 'snapshot -q -a '* ]]; then
+			exec $(command -v qemu-img) "\$@"
+		fi
+		wait_here before
+		$(command -v qemu-img) "\$@" || exit
+		wait_here after
+	END
+	chmod +x "$BATS_FILE_TMPDIR/bin/qemu-img"
+	initvm daemon stop
+	PATH=$BATS_FILE_TMPDIR/bin:$PATH initvm list
+}
+
+# Kills the daemon right before or after ($1) the snapshot 'first' is restored, and waits until its child has gone.
+kill_while_restoring() {
+	local daemon cli child
+	make_slow_qemu_img
+	rm -f "$BATS_FILE_TMPDIR/held"
+	mkfifo "$BATS_FILE_TMPDIR/hold-$1"
+	initvm snapshot restore -n one first >"$BATS_TEST_TMPDIR/restore" 2>&1 3>&- &
+	cli=$!
+	wait_path "$BATS_FILE_TMPDIR/held"
+	daemon=$(daemon_pid)
+	child=$(processes initvm-image)
+	kill -KILL "$daemon"
+	wait_pid "$daemon"
+	wait_pid "$child"
+	wait "$cli" || true
+	rm "$BATS_FILE_TMPDIR/hold-$1"
+}
+
+@test "kill -9 of the daemon while a snapshot is restored: what is done next completes it, with the kernel and the size" {
+	local before when next
+	before=$(sum "$(image)")
+	initvm snapshot create -n one first 2>/dev/null
+	for when in before after; do
+		for next in 'snapshot list' start; do
+			# As it would be after a resize and another kernel.
+			qemu-img resize -q "$(image)" 512M
+			qemu-io -f qcow2 -c 'write -P 7 1M 5M' -c 'write -P 8 300M 5M' "$(image)" >/dev/null
+			initvm daemon stop
+			/usr/bin/python3 - "$INITVM_HOME/vms/one" <<-'END'
+				import json, os, sys
+				record = json.load(open(sys.argv[1] + "/vm.json"))
+				record.update(size=512 << 20, bootFolder="boot-later")
+				json.dump(record, open(sys.argv[1] + "/vm.json", "w"))
+				os.mkdir(sys.argv[1] + "/boot-later")
+				for name in "kernel", "initrd":
+				    open(f"{sys.argv[1]}/boot-later/{name}", "w").write("later\n")
+			END
+			kill_while_restoring "$when"
+			# shellcheck disable=SC2086
+			run initvm $next -n one # which does not boot: its kernel is none
+			grep -q 'kernel of one' "$INITVM_HOME/vms/one/$(json bootFolder <"$INITVM_HOME/vms/one/vm.json")/kernel"
+			[ "$(vm_size)" = 268435456 ]
+			[ "$(sum "$(image)")" = "$before" ]
+			qemu-img check -q "$(image)"
+			[ ! -e "$(image).snapshot" ]
+		done
+	done
+	initvm snapshot remove -n one first 2>/dev/null
+}
+
 # Each time a little later after it has come into being.
 kill_a_moment_later() {
 	/usr/bin/python3 - "$TREE" "$INITVM_HOME" "$1" <<-'END'
