@@ -367,6 +367,7 @@ static void begin_first_boot(struct create *c)
         autofree char *log = xasprintf("%s/provision.log", c->folder), *kernel = xasprintf("%s/installer/kernel", c->folder);
         const struct vm_start_options options = {.unsafe_writes = true,
                                                  .with_port = true,
+                                                 .no_kvm_told = c->install,
                                                  .from_disk = c->install,
                                                  .probe_kernel = kernel,
                                                  .timeout_ms = c->install ? DISK_BOOT_TIMEOUT_MS : 0};

@@ -153,8 +153,13 @@ static void on_settled(void *userdata)
         const char *question = installer_watch_question(i->watch);
         autofree char *words = installer_watch_words(i->watch), *reason = NULL;
 
-        reason = question ? xasprintf("the installer waits for an answer to '%s', which the preseed does not give", question)
-                          : xstrdup("the installer waits for somebody to answer");
+        if (installer_watch_is_message(i->watch))
+                reason = question ? xasprintf("the installer stopped with the message '%s'", question)
+                                  : xstrdup("the installer stopped with a message");
+        else
+                reason = question ? xasprintf("the installer waits for an answer to '%s', which the preseed does not give",
+                                              question)
+                                  : xstrdup("the installer waits for somebody to answer");
         fail(i, ERR_FAILED, reason, words);
 }
 

@@ -61,6 +61,7 @@ struct installer_watch {
         bool headed;    /* the console's lines begin with a heading: what follows is one question */
         char *input;    /* the question of the last INPUT, until its reply */
         char *question; /* that will be asked by the next GO */
+        bool message;   /* what is waited for is somebody to read it */
         bool completed; /* the new system */
 };
 
@@ -211,8 +212,10 @@ static void look_at_console(struct installer_watch *w, const char *line, bool wh
         } else if (strstr(line, POWER_OFF) && w->completed && w->state == INSTALLER_RUNNING) {
                 w->state = INSTALLER_OFF;
         } else if (is_prompt(line)) {
-                if (w->state == INSTALLER_RUNNING)
+                if (w->state == INSTALLER_RUNNING) {
                         w->state = INSTALLER_ASKS;
+                        w->message = strstr(line, PRESS_ENTER) != NULL;
+                }
         } else if (read_progress(w, line)) {
                 lines_clear(&w->console_lines);
                 w->headed = false;
@@ -347,6 +350,11 @@ const char *installer_watch_question(const struct installer_watch *w)
 char *installer_watch_words(const struct installer_watch *w)
 {
         return lines_text(&w->console_lines, CONSOLE_LINES);
+}
+
+bool installer_watch_is_message(const struct installer_watch *w)
+{
+        return w->message;
 }
 
 const char *installer_watch_why(const struct installer_watch *w)

@@ -45,6 +45,8 @@ void installer_watch_progress(const struct installer_watch *w, struct installer_
 /* In ASKS: the question's name as in a preseed, NULL when it is not known; and its words, "" when there are none. */
 const char *installer_watch_question(const struct installer_watch *w);
 char *installer_watch_words(const struct installer_watch *w); /* owned */
+/* ... it only wants somebody to read it: an error, for notes are answered by a preseed. */
+bool installer_watch_is_message(const struct installer_watch *w);
 
 /* In FAILED: one sentence. NULL otherwise. */
 const char *installer_watch_why(const struct installer_watch *w);

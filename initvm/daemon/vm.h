@@ -64,7 +64,8 @@ struct vm_start_options {
         const char *probe_kernel; /* from_disk only: another one by which KVM is tried; borrowed until the start's end */
         uint64_t timeout_ms;      /* 0: the default for the acceleration */
         bool unsafe_writes;
-        bool with_port; /* the virtio-serial port also when the agent is to be reached by SSH, which the first boot prepares */
+        bool no_kvm_told; /* that there is no KVM was told by the start before */
+        bool with_port;   /* the virtio-serial port also when the agent is to be reached by SSH, which the first boot prepares */
 };
 /* Until the agent's Hello; of a running VM it only waits for that. A VM that fails to get there goes on running for inspection,
  * unless it ended by itself. */

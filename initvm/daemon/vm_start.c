@@ -258,7 +258,7 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
                 starting_free(s);
                 return;
         }
-        if (why_not) {
+        if (why_not && !s->options.no_kvm_told) {
                 autofree char *text = xasprintf("no KVM, using software emulation (about ten times slower%s): %s",
                                                 vm->record.cpus > machine->tcg_cpus ? ", and one CPU only" : "", why_not);
                 vm_report(vm, progress_warning(text));

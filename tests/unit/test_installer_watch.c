@@ -70,6 +70,7 @@ static void test_recorded_failure(void **state)
                 autofree char *words = installer_watch_words(w), *tail = installer_watch_log_tail(w);
                 assert_int_equal(installer_watch_state(w), INSTALLER_ASKS);
                 assert_null(installer_watch_question(w));
+                assert_true(installer_watch_is_message(w));
                 assert_non_null(strstr(words, "!! ERROR: Failed to create a file system\n"));
                 assert_non_null(strstr(words, "partition #2 of Virtual disk 1 (vda) failed.\n"));
                 assert_null(strstr(words, "Guided partitioning"));
@@ -130,6 +131,7 @@ static void test_question(void **state)
         log_(w, "Nov 22 13:39:30 debconf: --> INPUT high time/zone\nNov 22 13:39:30 debconf: <-- 0 question will be asked\n");
         log_(w, "Nov 22 13:39:30 debconf: --> GO\n");
         assert_string_equal(installer_watch_question(w), "time/zone");
+        assert_false(installer_watch_is_message(w));
         autofree char *words = installer_watch_words(w);
         assert_string_equal(words, "Configure the clock\n-------------------\nSelect your time zone:\n  1: Lisbon  2: Madeira\n");
 }
