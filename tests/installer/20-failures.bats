@@ -12,13 +12,29 @@ setup_file() {
 
 teardown_file() { remove_home; }
 
-# Nothing but the logs has stayed.
-only_logs() {
+# No VM has stayed, and the logs are where the message says.
+no_vm() {
 	[ -z "$(entries creating)" ]
 	[ -z "$(entries vms)" ]
 	[ -z "$(qemus)" ]
 	[[ $output == *"'$INITVM_HOME/failed/x/console.log'"* && $output == *"'$INITVM_HOME/failed/x/installer.log'"* ]]
+}
+
+# Nothing but the logs has stayed.
+only_logs() {
+	no_vm
 	[ "$(entries failed/x | tr '\n' ' ')" = 'console.log installer.log provision.log ' ]
+}
+
+# Commands of a preseed by which the installer leaves out all steps between its components and its end, which take most of its time:
+# when it looks what is next, they do nothing.
+without_system() {
+	cat <<-'END'
+		d-i preseed/early_command string mkdir -p /lib/main-menu.d; \
+		        echo 'for step in user-setup-udeb clock-setup tzsetup-udeb disk-detect partman-base bootstrap-base apt-setup-udeb pkgsel grub-installer; do' >/lib/main-menu.d/50without-system; \
+		        echo 'echo exit 0 >/var/lib/dpkg/info/$step.postinst; done' >>/lib/main-menu.d/50without-system; \
+		        chmod +x /lib/main-menu.d/50without-system
+	END
 }
 
 @test "the installer's kernel panics" {
@@ -43,6 +59,50 @@ only_logs() {
 	expect 1 "waits for an answer to 'keyboard-configuration/xkb-keymap'"
 	[[ $output == *"which the preseed does not give"* && $output == *$'\nit shows:\n'* && $output == *$'\nthe log ends with:\n'* ]]
 	only_logs
+}
+
+@test "a mirror that goes away while components are loaded through a proxy on this host" {
+	use_installer "$INSTALLER"
+	preseed >"$BATS_TEST_TMPDIR/p.cfg"
+	mkdir "$BATS_TEST_TMPDIR/served"
+	start_mirror "$BATS_TEST_TMPDIR/served"
+	rm -rf "$INITVM_HOME/failed"
+	initvm create -n x --method installer --image net --preseed "$BATS_TEST_TMPDIR/p.cfg" --size 8G --memory 1G --json \
+		--proxy "http://127.0.0.1:${mirror_url##*:}" >"$BATS_TEST_TMPDIR/progress" 2>&1 3>&- &
+	local create=$!
+	pids=("$mirror_pid")
+	wait_line "$BATS_TEST_TMPDIR/progress" '"text":"Loading additional components".*"percent": ?[1-9]' 500
+	grep -q 'http://deb.debian.org/.*\.udeb$' "$BATS_TEST_TMPDIR/served/requests"
+	end_pids
+	status=0
+	wait "$create" || status=$?
+	output=$(cat "$BATS_TEST_TMPDIR/progress")
+	expect 1 "in the stage 'components'"
+	only_logs
+}
+
+@test "a disk that is too small for the preseed's partitions" {
+	use_installer "$INSTALLER"
+	preseed >"$BATS_TEST_TMPDIR/p.cfg"
+	run initvm create -n x --method installer --image net --preseed "$BATS_TEST_TMPDIR/p.cfg" --size 3G --memory 1G
+	expect 1 "in the stage 'partitions'"
+	[[ $output == *"stopped with the message 'partman-auto/autopartitioning_failed'"* ]]
+	only_logs
+}
+
+@test "a late_command that fails; with --keep the image stays as well" {
+	use_installer "$INSTALLER"
+	{
+		preseed
+		without_system
+		echo "d-i preseed/late_command string echo nothing works >&2; exit 3"
+	} >"$BATS_TEST_TMPDIR/p.cfg"
+	run initvm create -n x --method installer --image net --preseed "$BATS_TEST_TMPDIR/p.cfg" --size 8G --memory 1G --keep
+	expect 1 "in the stage 'finish'"
+	[[ $output == *"stopped with the message 'preseed/command_failed'"* && $output == *'exit code 3'* && $output == *'nothing works'* ]]
+	no_vm
+	[ -s "$INITVM_HOME/failed/x/installer.log" ]
+	qemu-img check -q "$INITVM_HOME/failed/x/buildenv.img"
 }
 
 @test "cancelled in the middle: nothing is left, not even logs" {
