@@ -307,6 +307,37 @@ kill_while_restoring() {
 	initvm snapshot remove -n one first 2>/dev/null
 }
 
+@test "kill -9 of initvm-image at any point of a restore: the disk is as it was or restored, and its kernel fits" {
+	local old new i kernel pid seen=
+	new=$(sum "$(image)")
+	initvm snapshot create -n one first 2>/dev/null
+	for i in {1..10}; do
+		qemu-io -f qcow2 -c 'write -P 7 1M 5M' "$(image)" >/dev/null
+		old=$(sum "$(image)")
+		rm -rf "$INITVM_HOME"/vms/one/boot-*
+		initvm daemon stop
+		sed -i 's/,"bootFolder":"[^"]*"//' "$INITVM_HOME/vms/one/vm.json"
+		echo 'a later kernel' >"$INITVM_HOME/vms/one/kernel.new"
+		mv "$INITVM_HOME/vms/one/kernel.new" "$INITVM_HOME/vms/one/kernel"
+		initvm list
+		initvm snapshot restore -n one first --json >"$BATS_TEST_TMPDIR/k" 2>&1 3>&- &
+		pid=$!
+		kill_a_moment_later "$i"
+		wait "$pid" || true
+		run initvm snapshot list -n one
+		expect 0
+		kernel=$(cat "$INITVM_HOME/vms/one/$(json bootFolder <"$INITVM_HOME/vms/one/vm.json")/kernel")
+		case "$(sum "$(image)") $kernel" in
+		"$old a later kernel") seen+=o ;;
+		"$new kernel of one") seen+=n ;;
+		*) false ;;
+		esac
+		qemu-img check -q "$(image)"
+	done
+	echo "# old and new: $seen" >&3
+	initvm snapshot remove -n one first 2>/dev/null
+}
+
 # Each time a little later after it has come into being.
 kill_a_moment_later() {
 	/usr/bin/python3 - "$TREE" "$INITVM_HOME" "$1" <<-'END'

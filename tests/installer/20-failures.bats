@@ -32,7 +32,7 @@ without_system() {
 	cat <<-'END'
 		d-i preseed/early_command string mkdir -p /lib/main-menu.d; \
 		        echo 'for step in user-setup-udeb clock-setup tzsetup-udeb disk-detect partman-base bootstrap-base apt-setup-udeb pkgsel grub-installer; do' >/lib/main-menu.d/50without-system; \
-		        echo 'echo exit 0 >/var/lib/dpkg/info/$step.postinst; done' >>/lib/main-menu.d/50without-system; \
+		        echo 'f=/var/lib/dpkg/info/$step.postinst; [ ! -e $f ] || echo exit 0 >$f; done' >>/lib/main-menu.d/50without-system; \
 		        chmod +x /lib/main-menu.d/50without-system
 	END
 }

@@ -107,6 +107,19 @@ daemon_rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon_pid)/status"; }
 # QEMU processes of this INITVM_HOME.
 qemus() { processes qemu-; }
 
+# The image $1 comes up under a plain QEMU, without changing it, until its serial line says $2.
+boots_alone() {
+	local serial=$BATS_TEST_TMPDIR/serial pid said=0
+	# One CPU, and none of an instruction that QEMU 7.2 gets wrong: see initvm/daemon/machine.c.
+	qemu-system-x86_64 -M q35 -accel tcg -cpu max,-cx16 -smp 1 -m 1024 -nodefaults -display none -no-reboot -snapshot \
+		-drive "file=$1,if=virtio" -serial "file:$serial" 3>&- &
+	pid=$!
+	wait_line "$serial" "$2" 240 || said=$?
+	kill "$pid"
+	wait "$pid" || true
+	[ "$said" -eq 0 ] || { tail -n 20 "$serial"; return 1; }
+}
+
 # Makes the unsigned or signed apt repository $1, with the packages in it; 'signed' as $2 adds InRelease and key.asc.
 make_repository() {
 	local folder=$1
