@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # debian-installer from the default preseed to an agent that says Hello, and what it leaves behind compared with what bootstrap makes
-# of the same preseed: what differs is a defect.
+# of the same preseed: what differs is a defect.  All that is installed comes through a proxy of the test's own on this host, of which
+# nothing may be left.
 
 load ../lib/installer
 
@@ -10,12 +11,18 @@ setup_file() {
 	new_home
 	use_installer "$INSTALLER"
 	preseed >"$INITVM_HOME/both.cfg"
+	mkdir "$BATS_FILE_TMPDIR/served"
+	start_mirror "$BATS_FILE_TMPDIR/served"
+	echo "$mirror_pid" >"$BATS_FILE_TMPDIR/mirror"
 	initvm create -n installed --method installer --image net --preseed "$INITVM_HOME/both.cfg" --size 8G --memory 1G --json \
-		>"$BATS_FILE_TMPDIR/progress" || { tail -n 3 "$BATS_FILE_TMPDIR/progress"; return 1; }
+		--proxy "http://localhost:${mirror_url##*:}" >"$BATS_FILE_TMPDIR/progress" || { tail -n 3 "$BATS_FILE_TMPDIR/progress"; return 1; }
 	initvm create -n bootstrapped --image net --preseed "$INITVM_HOME/both.cfg" --size 8G --memory 1G
 }
 
-teardown_file() { remove_home; }
+teardown_file() {
+	remove_home
+	[ ! -e "$BATS_FILE_TMPDIR/mirror" ] || kill "$(cat "$BATS_FILE_TMPDIR/mirror")"
+}
 
 # What facts prints of the VM $1, which is off again afterwards.
 facts_of() {
@@ -38,6 +45,13 @@ facts_of() {
 	grep -q '"stage":"components","state":"update","text":"Loading additional components".*"percent"' "$BATS_FILE_TMPDIR/progress"
 }
 
+@test "create: everything came through the proxy, the host knows its address in the guest, and that there is no KVM is said once" {
+	grep -q '/pool/main/.*\.udeb$' "$BATS_FILE_TMPDIR/served/requests"
+	grep -q '/pool/main/.*\.deb$' "$BATS_FILE_TMPDIR/served/requests"
+	grep -q 'is this host, which the installer reaches as' "$BATS_FILE_TMPDIR/progress"
+	[ "$(grep -c 'no KVM' "$BATS_FILE_TMPDIR/progress")" -le 1 ]
+}
+
 @test "create: the machine is off, and its folder holds what it should and no more" {
 	[ "$(vm_get installed state)" = stopped ]
 	[ -z "$(qemus)" ]
@@ -54,6 +68,7 @@ facts_of() {
 	facts_of installed >"$BATS_FILE_TMPDIR/installed"
 	cat "$BATS_FILE_TMPDIR/installed"
 	grep -q '^names base base$' "$BATS_FILE_TMPDIR/installed"
+	grep -q '^proxy , ' "$BATS_FILE_TMPDIR/installed"
 	grep -q '^commands in target: base, outside: base$' "$BATS_FILE_TMPDIR/installed"
 	grep -q 'state running, failed 0' "$BATS_FILE_TMPDIR/installed"
 	diff "$BATS_FILE_TMPDIR/bootstrapped" "$BATS_FILE_TMPDIR/installed"

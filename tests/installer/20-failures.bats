@@ -26,15 +26,14 @@ only_logs() {
 	[ "$(entries failed/x | tr '\n' ' ')" = 'console.log installer.log provision.log ' ]
 }
 
-# Commands of a preseed by which the installer leaves out all steps between its components and its end, which take most of its time:
-# when it looks what is next, they do nothing.
-without_system() {
-	cat <<-'END'
-		d-i preseed/early_command string mkdir -p /lib/main-menu.d; \
-		        echo 'for step in user-setup-udeb clock-setup tzsetup-udeb disk-detect partman-base bootstrap-base apt-setup-udeb pkgsel grub-installer; do' >/lib/main-menu.d/50without-system; \
-		        echo 'f=/var/lib/dpkg/info/$step.postinst; [ ! -e $f ] || echo exit 0 >$f; done' >>/lib/main-menu.d/50without-system; \
-		        chmod +x /lib/main-menu.d/50without-system
-	END
+# A command for early_command, after which the installer does $1 in the place of its steps $2..., which are those that take most of its
+# time: each time it looks what is next, what there is of them is replaced.
+replace_steps() {
+	local command=$1 script=/lib/main-menu.d/50replaced
+	shift
+	# shellcheck disable=SC2016
+	printf 'mkdir -p /lib/main-menu.d; echo '\''for step in %s; do f=/var/lib/dpkg/info/$step.postinst; [ ! -e $f ] || echo "%s" >$f; done'\'' >>%s; chmod +x %s; ' \
+		"$*" "$command" "$script" "$script"
 }
 
 @test "the installer's kernel panics" {
@@ -70,10 +69,10 @@ without_system() {
 	initvm create -n x --method installer --image net --preseed "$BATS_TEST_TMPDIR/p.cfg" --size 8G --memory 1G --json \
 		--proxy "http://127.0.0.1:${mirror_url##*:}" >"$BATS_TEST_TMPDIR/progress" 2>&1 3>&- &
 	local create=$!
-	pids=("$mirror_pid")
 	wait_line "$BATS_TEST_TMPDIR/progress" '"text":"Loading additional components".*"percent": ?[1-9]' 500
 	grep -q 'http://deb.debian.org/.*\.udeb$' "$BATS_TEST_TMPDIR/served/requests"
-	end_pids
+	kill "$mirror_pid"
+	wait_pid "$mirror_pid"
 	status=0
 	wait "$create" || status=$?
 	output=$(cat "$BATS_TEST_TMPDIR/progress")
@@ -94,7 +93,8 @@ without_system() {
 	use_installer "$INSTALLER"
 	{
 		preseed
-		without_system
+		echo "d-i preseed/early_command string $(replace_steps 'exit 0' user-setup-udeb clock-setup tzsetup-udeb disk-detect \
+			partman-base bootstrap-base apt-setup-udeb pkgsel grub-installer)"
 		echo "d-i preseed/late_command string echo nothing works >&2; exit 3"
 	} >"$BATS_TEST_TMPDIR/p.cfg"
 	run initvm create -n x --method installer --image net --preseed "$BATS_TEST_TMPDIR/p.cfg" --size 8G --memory 1G --keep
@@ -103,6 +103,26 @@ without_system() {
 	no_vm
 	[ -s "$INITVM_HOME/failed/x/installer.log" ]
 	qemu-img check -q "$INITVM_HOME/failed/x/buildenv.img"
+}
+
+@test "a package that is in no repository, of a preseed with a repository of its own, so that nobody could tell before" {
+	use_installer "$INSTALLER"
+	mkdir "$BATS_TEST_TMPDIR/served"
+	start_mirror "$BATS_TEST_TMPDIR/served"
+	echo "$mirror_pid" >"$BATS_TEST_TMPDIR/mirror"
+	mmdebstrap --quiet --variant=minbase trixie "$BATS_TEST_TMPDIR/served/root.tar" http://deb.debian.org/debian
+	{
+		preseed
+		echo "d-i preseed/early_command string $(replace_steps 'exit 0' user-setup-udeb clock-setup tzsetup-udeb) \
+			$(replace_steps "wget -q -O - http://10.0.2.2:${mirror_url##*:}/root.tar | tar -x -C /target" bootstrap-base)"
+		echo 'd-i apt-setup/local0/repository string http://deb.debian.org/debian trixie main'
+		echo 'd-i pkgsel/include string no-such-package'
+	} >"$BATS_TEST_TMPDIR/p.cfg"
+	run initvm create -n x --method installer --image net --preseed "$BATS_TEST_TMPDIR/p.cfg" --size 8G --memory 1G
+	kill "$mirror_pid"
+	expect 1 "in the stage 'packages'"
+	[[ $output == *no-such-package* ]]
+	only_logs
 }
 
 @test "cancelled in the middle: nothing is left, not even logs" {
