@@ -265,7 +265,7 @@ check-foreign: all ## Debian packages built as jobs in a guest; INITVM_TEST_CACH
 check-load: all ## a thousand build jobs at once, and a log of 1 GB; the jobs have five minutes
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-load tests/load
 
-check-installer: all ## installations with debian-installer, and how they fail; an hour on software emulation
+check-installer: all ## installations with debian-installer, and how they fail; hours on software emulation
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-installer $(or $(TESTS),$(sort $(wildcard tests/installer/*.bats)))
 
 lint: ## formatting, layers, static analysis, shell scripts, man pages

@@ -276,33 +276,32 @@ kill_while_restoring() {
 }
 
 @test "kill -9 of the daemon while a snapshot is restored: what is done next completes it, with the kernel and the size" {
-	local before when next
+	local before when
+	local -A nexts=([before]=start [after]='snapshot list')
 	before=$(sum "$(image)")
 	initvm snapshot create -n one first 2>/dev/null
 	for when in before after; do
-		for next in 'snapshot list' start; do
-			# As it would be after a resize and another kernel.
-			qemu-img resize -q "$(image)" 512M
-			qemu-io -f qcow2 -c 'write -P 7 1M 5M' -c 'write -P 8 300M 5M' "$(image)" >/dev/null
-			initvm daemon stop
-			/usr/bin/python3 - "$INITVM_HOME/vms/one" <<-'END'
-				import json, os, sys
-				record = json.load(open(sys.argv[1] + "/vm.json"))
-				record.update(size=512 << 20, bootFolder="boot-later")
-				json.dump(record, open(sys.argv[1] + "/vm.json", "w"))
-				os.mkdir(sys.argv[1] + "/boot-later")
-				for name in "kernel", "initrd":
-				    open(f"{sys.argv[1]}/boot-later/{name}", "w").write("later\n")
-			END
-			kill_while_restoring "$when"
-			# shellcheck disable=SC2086
-			run initvm $next -n one # which does not boot: its kernel is none
-			grep -q 'kernel of one' "$INITVM_HOME/vms/one/$(json bootFolder <"$INITVM_HOME/vms/one/vm.json")/kernel"
-			[ "$(vm_size)" = 268435456 ]
-			[ "$(sum "$(image)")" = "$before" ]
-			qemu-img check -q "$(image)"
-			[ ! -e "$(image).snapshot" ]
-		done
+		# As it would be after a resize and another kernel.
+		qemu-img resize -q "$(image)" 512M
+		qemu-io -f qcow2 -c 'write -P 7 1M 5M' -c 'write -P 8 300M 5M' "$(image)" >/dev/null
+		initvm daemon stop
+		/usr/bin/python3 - "$INITVM_HOME/vms/one" <<-'END'
+			import json, os, sys
+			record = json.load(open(sys.argv[1] + "/vm.json"))
+			record.update(size=512 << 20, bootFolder="boot-later")
+			json.dump(record, open(sys.argv[1] + "/vm.json", "w"))
+			os.mkdir(sys.argv[1] + "/boot-later")
+			for name in "kernel", "initrd":
+			    open(f"{sys.argv[1]}/boot-later/{name}", "w").write("later\n")
+		END
+		kill_while_restoring "$when"
+		# shellcheck disable=SC2086
+		run initvm ${nexts[$when]} -n one # which does not boot: its kernel is none
+		grep -q 'kernel of one' "$INITVM_HOME/vms/one/$(json bootFolder <"$INITVM_HOME/vms/one/vm.json")/kernel"
+		[ "$(vm_size)" = 268435456 ]
+		[ "$(sum "$(image)")" = "$before" ]
+		qemu-img check -q "$(image)"
+		[ ! -e "$(image).snapshot" ]
 	done
 	initvm snapshot remove -n one first 2>/dev/null
 }
@@ -311,7 +310,7 @@ kill_while_restoring() {
 	local old new i kernel pid seen=
 	new=$(sum "$(image)")
 	initvm snapshot create -n one first 2>/dev/null
-	for i in {1..10}; do
+	for i in {1..6}; do
 		qemu-io -f qcow2 -c 'write -P 7 1M 5M' "$(image)" >/dev/null
 		old=$(sum "$(image)")
 		rm -rf "$INITVM_HOME"/vms/one/boot-*
@@ -322,7 +321,7 @@ kill_while_restoring() {
 		initvm list
 		initvm snapshot restore -n one first --json >"$BATS_TEST_TMPDIR/k" 2>&1 3>&- &
 		pid=$!
-		kill_a_moment_later "$i"
+		kill_a_moment_later $((2 * i))
 		wait "$pid" || true
 		run initvm snapshot list -n one
 		expect 0
