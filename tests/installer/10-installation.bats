@@ -26,9 +26,9 @@ teardown_file() {
 
 # What facts prints of the VM $1, which is off again afterwards.
 facts_of() {
-	initvm start -n "$1" || return 1
+	initvm start -n "$1" >&2 || return 1
 	initvm exec -n "$1" -- sh -s <"$TREE/tests/installer/facts"
-	initvm stop -n "$1"
+	initvm stop -n "$1" >&2
 }
 
 @test "create: all stages of the installer were shown in their order, each with its time" {
