@@ -43,7 +43,8 @@ MAIN_SOURCES := $(if $(ALL_SOURCES),$(shell grep -lE "^int main\>" $(ALL_SOURCES
 main_of = $(filter initvm/$1/%,$(MAIN_SOURCES))
 lib_sources = $(filter-out $(MAIN_SOURCES),$(filter initvm/$1/%,$(ALL_SOURCES)))
 
-# program = folder : archives, uppermost first.  The daemon takes the readers of images and preseeds out of provision/.
+# program = folder : archives, uppermost first.  Of provision/ the daemon takes the readers of images and preseeds, initvm-image the
+# files that go into machines.
 PROGRAM_FOLDERS := cli daemon provision target image agent ssh
 PROGRAM_cli := initvm
 PROGRAM_daemon := initvmd
@@ -56,7 +57,7 @@ ARCHIVES_cli := cli archive binfmt io wire base
 ARCHIVES_daemon := daemon provision archive io wire base
 ARCHIVES_provision := provision io wire base
 ARCHIVES_target := provision io wire base
-ARCHIVES_image := image archive io wire base
+ARCHIVES_image := image provision archive io wire base
 ARCHIVES_agent := agent job chroot archive binfmt io wire base
 ARCHIVES_ssh := ssh io wire base
 PKGS_cli := json-c libmd

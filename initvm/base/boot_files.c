@@ -6,33 +6,41 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define KERNEL "vmlinuz-"
 
-static bool has_initrd(const char *folder, const char *release)
+static bool has_initrd(char *const *names, const char *release)
 {
-        autofree char *path = xasprintf("%s/initrd.img-%s", folder, release);
+        autofree char *name = xasprintf("initrd.img-%s", release);
 
-        return access(path, F_OK) == 0;
+        return strv_contains(names, name);
+}
+
+char *boot_newest_of(char *const *names, bool with_initrd)
+{
+        const char *newest = NULL;
+
+        for (char *const *n = names; n && *n; n++) {
+                const char *release = *n + strlen(KERNEL);
+
+                if (str_has_prefix(*n, KERNEL) && (!newest || strverscmp(release, newest) > 0) &&
+                    (!with_initrd || has_initrd(names, release)))
+                        newest = release;
+        }
+        return newest ? xstrdup(newest) : NULL;
 }
 
 char *boot_newest(const char *folder, bool with_initrd, struct error *err)
 {
+        autostrv char **names = NULL;
         DIR *d = opendir(folder);
-        char *newest = NULL;
+        char *newest;
 
-        for (struct dirent *e; d && (e = readdir(d));) {
-                const char *release = e->d_name + strlen(KERNEL);
-
-                if (!str_has_prefix(e->d_name, KERNEL) || (newest && strverscmp(release, newest) <= 0) ||
-                    (with_initrd && !has_initrd(folder, release)))
-                        continue;
-                free(newest);
-                newest = xstrdup(release);
-        }
+        for (struct dirent *e; d && (e = readdir(d));)
+                strv_add(&names, e->d_name);
         if (d)
                 closedir(d);
+        newest = boot_newest_of(names, with_initrd);
         if (!newest)
                 error_set(err, ERR_NOT_FOUND, "there is no kernel%s in '%s'", with_initrd ? " with an initrd" : "", folder);
         return newest;

@@ -93,6 +93,13 @@ int file_write_atomic(const char *path, mode_t mode, const void *data, size_t n,
         return 0;
 }
 
+int file_sync(const char *path, struct error *err)
+{
+        autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        return fd < 0 || fsync(fd) < 0 ? error_errno(err, errno, "cannot bring '%s' to the disk", path) : 0;
+}
+
 int dir_make(const char *path, mode_t mode, struct error *err)
 {
         autofree char *copy = xstrdup(path);

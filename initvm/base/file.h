@@ -15,6 +15,9 @@ char *file_read(const char *path, size_t max, size_t *ret_size, struct error *er
 /* Writes a temporary file beside it, syncs, renames: readers and crashes see the old or the new content, whole. */
 int file_write_atomic(const char *path, mode_t mode, const void *data, size_t n, struct error *err);
 
+/* Brings the content of a file to the disk. */
+int file_sync(const char *path, struct error *err);
+
 /* Makes the folder and its parents; those it makes get `mode`. One that is there is fine. */
 int dir_make(const char *path, mode_t mode, struct error *err);
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/util.h"
+#include "provision/guest_files.h"
 #include "provision/plan.h"
 
 struct guest {
@@ -53,7 +54,3 @@ int guest_run(char *const *argv, const char *input, struct error *err);
 
 /* Copies a whole file between fds, by offset from 0 and by writing on. */
 int guest_copy(int from, int to, struct error *err);
-
-/* Files that come with this program. */
-extern const char guest_finish_script[];
-extern const char guest_agent_unit[];

@@ -15,45 +15,6 @@
 /* A binfmt.d(5) line is below 256 bytes by the kernel's limit. */
 #define BINFMT_MAX 4096
 
-/*
- * Every network card of its own (no bridge, no container's end of a cable) asks DHCP.  The host's name is the preseed's.
- */
-static const char network[] = "[Match]\n"
-                              "Type=ether\n"
-                              "Kind=!*\n"
-                              "\n"
-                              "[Network]\n"
-                              "DHCP=yes\n"
-                              "\n"
-                              "[DHCPv4]\n"
-                              "UseHostname=no\n"
-                              "\n"
-                              "[DHCPv6]\n"
-                              "UseHostname=no\n";
-
-/* A machine without network boots all the same. */
-static const char wait_online[] = "[Service]\n"
-                                  "ExecStart=\n"
-                                  "ExecStart=/lib/systemd/systemd-networkd-wait-online --any --timeout=20\n";
-
-/* Whoever has the console has the machine: it belongs to the VM's owner alone. */
-static const char console_login[] =
-        "[Service]\n"
-        "ExecStart=\n"
-        "ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,57600,38400,9600 - $TERM\n";
-
-/*
- * Nobody guesses a password here: keys only.  The second file of keys is written by the host when it first needs it, so that the
- * user's own stays as it is.  One host key is enough for every client of this century, and is made quickly under emulation.  The
- * server listens on all addresses, as Debian has it: behind QEMU's user network only the VM itself, and a forwarded port of
- * the host, can reach it.
- */
-static const char sshd[] = "PasswordAuthentication no\n"
-                           "KbdInteractiveAuthentication no\n"
-                           "PermitRootLogin prohibit-password\n"
-                           "HostKey /etc/ssh/ssh_host_ed25519_key\n"
-                           "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/initvm_authorized_keys\n";
-
 /* Those that the package made went out again with guest_clean(): no two machines have the same. */
 static const char ssh_host_key[] = "[Unit]\n"
                                    "Description=Makes the SSH host key\n"
@@ -173,9 +134,9 @@ static int apply_binfmt(struct error *err)
 static int put_agent(int agent, struct error *err)
 {
         autoclose int fd = -1;
-        static const char path[] = "/usr/lib/initvm/initvm-agent";
+        static const char path[] = GUEST_AGENT;
 
-        if (dir_make("/usr/lib/initvm", 0755, err) < 0)
+        if (dir_make(GUEST_AGENT_FOLDER, 0755, err) < 0)
                 return -1;
         fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0755);
         if (fd < 0 || fchmod(fd, 0755) < 0)
@@ -199,7 +160,7 @@ static int apply_network(struct error *err)
 {
         char *const enable[] = {"systemctl", "-q", "enable", "systemd-networkd.service", "systemd-resolved.service", NULL};
 
-        if (guest_write("/etc/systemd/network/80-initvm.network", 0644, network, err) < 0 ||
+        if (guest_write(GUEST_NETWORK, 0644, guest_network, err) < 0 ||
             guest_link("../run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf", err) < 0)
                 return -1;
         return guest_run(enable, NULL, err);
@@ -212,14 +173,14 @@ int guest_apply_services(const struct guest *guest, struct error *err)
         char *const enable[] = {"systemctl", "-q", "enable", "initvm-agent.service", "initvm-ssh-host-key.service", NULL};
 
         if ((!guest->keep_network && apply_network(err) < 0) ||
-            guest_write("/etc/systemd/system/systemd-networkd-wait-online.service.d/initvm.conf", 0644, wait_online, err) < 0 ||
+            guest_write(GUEST_WAIT_ONLINE, 0644, guest_wait_online, err) < 0 ||
             guest_write("/etc/systemd/system/systemd-udev-trigger.service.d/initvm.conf", 0644, coldplug, err) < 0 ||
-            guest_write("/etc/systemd/system/serial-getty@.service.d/initvm.conf", 0644, console_login, err) < 0 ||
+            guest_write(GUEST_CONSOLE_LOGIN, 0644, guest_console_login, err) < 0 ||
             guest_link("/usr/lib/systemd/system/serial-getty@.service", getty, err) < 0 ||
-            guest_write("/etc/ssh/sshd_config.d/initvm.conf", 0644, sshd, err) < 0 ||
+            guest_write("/etc/ssh/sshd_config.d/initvm.conf", 0644, guest_sshd, err) < 0 ||
             guest_write("/etc/systemd/system/initvm-ssh-host-key.service", 0644, ssh_host_key, err) < 0 ||
-            guest_write("/etc/systemd/system/initvm-agent.service", 0644, guest_agent_unit, err) < 0 ||
-            put_agent(guest->agent, err) < 0 || apply_binfmt(err) < 0 || mask_services(guest->plan, err) < 0)
+            guest_write(GUEST_AGENT_UNIT, 0644, guest_agent_unit, err) < 0 || put_agent(guest->agent, err) < 0 ||
+            apply_binfmt(err) < 0 || mask_services(guest->plan, err) < 0)
                 return -1;
         return guest_run(enable, NULL, err);
 }
