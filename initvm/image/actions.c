@@ -2,9 +2,11 @@
 #include "image/actions.h"
 
 #include "base/file.h"
+#include "image/adopt.h"
 #include "image/appliance.h"
 #include "image/clone.h"
 #include "image/file_copy.h"
+#include "image/import.h"
 #include "image/qemu_img.h"
 
 #include <errno.h>
@@ -256,6 +258,12 @@ static int clone_to(const struct act *a, struct error *err)
         return image_clone(a->run, a->request, a->result, err);
 }
 
+/* What qemu-img answers of it now is that of the new one. */
+static int import(const struct act *a, struct error *err)
+{
+        return image_import(a->run, a->request, a->result, err) < 0 ? -1 : add_file(a, err);
+}
+
 static int snapshot_list(const struct act *a, struct error *err)
 {
         return add_file(a, err);
@@ -302,7 +310,21 @@ static int snapshot_remove(const struct act *a, struct error *err)
         return snapshot(a, "-d", true, "removing the snapshot", err);
 }
 
-enum needs { NEEDS_SIZE = 1, NEEDS_PATHS = 2, NEEDS_STREAM = 4, NEEDS_FILE = 8, NEEDS_SNAPSHOT = 16, NEEDS_HOSTNAME = 32 };
+static int adopt(const struct act *a, struct error *err)
+{
+        return image_adopt(a->run, a->request, a->result, err);
+}
+
+enum needs {
+        NEEDS_SIZE = 1,
+        NEEDS_PATHS = 2,
+        NEEDS_STREAM = 4,
+        NEEDS_FILE = 8,
+        NEEDS_SNAPSHOT = 16,
+        NEEDS_HOSTNAME = 32,
+        NEEDS_MACHINE = 64, /* agent and architecture */
+        FOREIGN = 128,      /* the image is no VM's: nothing beside it is ours */
+};
 
 static const struct action {
         const char *name;
@@ -318,6 +340,8 @@ static const struct action {
         {"Write", NEEDS_PATHS | NEEDS_STREAM, write_files},
         {"Export", NEEDS_FILE, export},
         {"Clone", NEEDS_FILE | NEEDS_HOSTNAME, clone_to},
+        {"Adopt", NEEDS_FILE | NEEDS_HOSTNAME | NEEDS_MACHINE | FOREIGN, adopt},
+        {"Import", NEEDS_FILE, import},
         {"ListSnapshots", 0, snapshot_list},
         {"CreateSnapshot", NEEDS_SNAPSHOT, snapshot_create},
         {"RestoreSnapshot", NEEDS_SNAPSHOT, snapshot_restore},
@@ -329,14 +353,17 @@ int image_act(struct run *run, const char *name, const struct image_request *r, 
 {
         const struct act a = {.run = run, .request = r, .parameters = parameters, .result = result};
         unsigned given = (r->size ? NEEDS_SIZE : 0) | (r->paths ? NEEDS_PATHS : 0) | (r->stream ? NEEDS_STREAM : 0) |
-                         (r->file ? NEEDS_FILE : 0) | (r->snapshot ? NEEDS_SNAPSHOT : 0) | (r->hostname ? NEEDS_HOSTNAME : 0);
+                         (r->file ? NEEDS_FILE : 0) | (r->snapshot ? NEEDS_SNAPSHOT : 0) | (r->hostname ? NEEDS_HOSTNAME : 0) |
+                         (r->agent && r->architecture ? NEEDS_MACHINE : 0);
 
         for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
                 if (!streq(actions[i].name, name))
                         continue;
-                if (actions[i].needs & ~given)
+                if (actions[i].needs & ~(given | FOREIGN))
                         return error_set(err, ERR_INVALID, "'%s' was called without a parameter that it needs", name);
-                return repair_interrupted(&a, err) < 0 ? -1 : actions[i].run(&a, err);
+                if (!(actions[i].needs & FOREIGN) && repair_interrupted(&a, err) < 0)
+                        return -1;
+                return actions[i].run(&a, err);
         }
         return error_set(err, ERR_PROTOCOL, "this program does not know '%s'", name);
 }

@@ -34,20 +34,25 @@ static int free_space(const char *path, uint64_t *ret, struct error *err)
         return 0;
 }
 
-static int check_space(int from, const char *to, struct error *err)
+int file_check_space(const char *to, uint64_t need, struct error *err)
 {
-        uint64_t need, space = 0;
-        struct stat st;
+        uint64_t space = 0;
 
-        if (fstat(from, &st) < 0)
-                return error_errno(err, errno, "cannot look at the image");
-        need = (uint64_t)st.st_blocks * 512;
         if (free_space(to, &space, err) < 0)
                 return -1;
         if (need > space)
                 return error_set(err, ERR_NO_SPACE, "a copy of the image needs %s, and only %s is free for '%s'",
                                  format_size(need), format_size(space), to);
         return 0;
+}
+
+static int check_space(int from, const char *to, struct error *err)
+{
+        struct stat st;
+
+        if (fstat(from, &st) < 0)
+                return error_errno(err, errno, "cannot look at the image");
+        return file_check_space(to, (uint64_t)st.st_blocks * 512, err);
 }
 
 int file_copy(struct run *run, const char *from, const char *to, struct error *err)

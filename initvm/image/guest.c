@@ -14,9 +14,10 @@ static const struct operation {
         bool read_only;
         int (*run)(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
 } operations[] = {
-        {"inspect", true, guest_inspect}, {"check", true, guest_check},  {"repair", false, guest_check},
-        {"grow", false, guest_grow},      {"trim", false, guest_trim},   {"list", true, guest_list},
-        {"read", true, guest_read},       {"write", false, guest_write}, {"identity", false, guest_identity},
+        {"inspect", true, guest_inspect}, {"check", true, guest_check},   {"repair", false, guest_check},
+        {"grow", false, guest_grow},      {"trim", false, guest_trim},    {"list", true, guest_list},
+        {"read", true, guest_read},       {"write", false, guest_write},  {"identity", false, guest_identity},
+        {"adopt", false, guest_adopt},    {"import", true, guest_import},
 };
 
 int(guest_failed)(struct guest *guest, struct error *err, const char *fmt, ...)
@@ -98,9 +99,12 @@ static int no_system(struct guest *guest, struct error *err)
 
 int guest_find_system(struct guest *guest, struct error *err)
 {
-        char **roots, *type, *device = guest->uuid ? guestfs_findfs_uuid(guest->g, guest->uuid) : NULL;
+        char **roots, *type, *device;
         bool is_linux;
 
+        if (guest->root)
+                return 0;
+        device = guest->uuid ? guestfs_findfs_uuid(guest->g, guest->uuid) : NULL;
         if (device) {
                 guest->root = xstrdup(device);
                 free(device);

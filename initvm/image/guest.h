@@ -34,6 +34,20 @@ int guest_find_system(struct guest *guest, struct error *err);
 /* The same, and mounts it; with the other file systems of its fstab(5) when it had to be looked for. */
 int guest_mount(struct guest *guest, struct error *err);
 
+/* What os-release(5) of the mounted system says, without quotes. Owned; NULL when it does not. */
+char *guest_os_release(struct guest *guest, const char *key);
+
+/* Of the mounted system: whether /boot has a kernel with its initrd; the newest such, as `kernel` and `initrd` into a folder of
+ * the host. ERR_UNSUPPORTED when there is none. */
+bool guest_has_kernel(struct guest *guest);
+int guest_take_boot(struct guest *guest, const char *folder, struct error *err);
+
+/* Writes a file of the mounted system: whole, or it stays as it is. Its folder is made if need be. */
+int guest_put_text(struct guest *guest, const char *path, int mode, const char *text, struct error *err);
+
+/* The mounted system becomes a machine of this name, with identifiers of its own; `ssh`: and with the keys beside `image`. */
+int guest_give_identity(struct guest *guest, const char *hostname, bool ssh, const char *image, struct error *err);
+
 /* The operations (guest_*.c). */
 int guest_inspect(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
 int guest_check(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
@@ -42,4 +56,6 @@ int guest_trim(struct guest *guest, const struct image_request *request, struct 
 int guest_list(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
 int guest_read(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
 int guest_identity(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_adopt(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
+int guest_import(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);
 int guest_write(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err);

@@ -15,13 +15,14 @@
 #define KEY_MAX   (64 * 1024)
 #define HOSTS_MAX (1024 * 1024)
 
-static int write_text(struct guest *guest, const char *path, int mode, const char *text, struct error *err)
+int guest_put_text(struct guest *guest, const char *path, int mode, const char *text, struct error *err)
 {
         autofree char *temporary = xasprintf("%s.initvm-part", path);
+        autofree char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
         guestfs_h *g = guest->g;
 
-        if (guestfs_write(g, temporary, text, strlen(text)) < 0 || guestfs_chmod(g, mode, temporary) < 0 ||
-            guestfs_rename(g, temporary, path) < 0)
+        if (guestfs_mkdir_p(g, folder) < 0 || guestfs_write(g, temporary, text, strlen(text)) < 0 ||
+            guestfs_chmod(g, mode, temporary) < 0 || guestfs_rename(g, temporary, path) < 0)
                 return guest_failed(guest, err, "'%s' cannot be written", path);
         return 0;
 }
@@ -49,7 +50,7 @@ static int write_hosts(struct guest *guest, const char *hostname, struct error *
         }
         free(old);
         text = buf_take_string(&b);
-        return write_text(guest, "/etc/hosts", 0644, text, err);
+        return guest_put_text(guest, "/etc/hosts", 0644, text, err);
 }
 
 static int new_machine_id(struct guest *guest, struct error *err)
@@ -64,18 +65,18 @@ static int new_machine_id(struct guest *guest, struct error *err)
                 buf_printf(&b, "%02x", random[i]);
         buf_printf(&b, "\n");
         text = buf_take_string(&b);
-        if (write_text(guest, "/etc/machine-id", 0444, text, err) < 0)
+        if (guest_put_text(guest, "/etc/machine-id", 0444, text, err) < 0)
                 return -1;
         return guestfs_is_symlink(guest->g, dbus) == 1 || guestfs_is_file(guest->g, dbus) != 1
                        ? 0
-                       : write_text(guest, dbus, 0444, text, err);
+                       : guest_put_text(guest, dbus, 0444, text, err);
 }
 
 static int put_key(struct guest *guest, const char *from, const char *to, int mode, struct error *err)
 {
         autofree char *text = file_read(from, KEY_MAX, NULL, err);
 
-        return text ? write_text(guest, to, mode, text, err) : -1;
+        return text ? guest_put_text(guest, to, mode, text, err) : -1;
 }
 
 static int new_keys(struct guest *guest, const char *image, struct error *err)
@@ -100,22 +101,28 @@ static int new_keys(struct guest *guest, const char *image, struct error *err)
         return r;
 }
 
+int guest_give_identity(struct guest *guest, const char *hostname, bool ssh, const char *image, struct error *err)
+{
+        autofree char *name = xasprintf("%s\n", hostname);
+
+        guest_stage("identity", "giving the machine an identity of its own");
+        if (guestfs_rm_f(guest->g, "/var/lib/systemd/random-seed") < 0)
+                return guest_failed(guest, err, "the random seed cannot be removed");
+        return guest_put_text(guest, "/etc/hostname", 0644, name, err) < 0 || write_hosts(guest, hostname, err) < 0 ||
+                               new_machine_id(guest, err) < 0 || (ssh && new_keys(guest, image, err) < 0)
+                       ? -1
+                       : 0;
+}
+
 int guest_identity(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err)
 {
-        autofree char *name = request->hostname ? xasprintf("%s\n", request->hostname) : NULL;
         bool ssh;
 
-        if (!name)
+        if (!request->hostname)
                 return error_set(err, ERR_INVALID, "no host name was given");
         if (guest_mount(guest, err) < 0)
                 return -1;
-        guest_stage("identity", "giving the machine an identity of its own");
         ssh = guestfs_is_dir(guest->g, "/etc/ssh") == 1;
         json_add_bool(result, "ssh", ssh);
-        if (guestfs_rm_f(guest->g, "/var/lib/systemd/random-seed") < 0)
-                return guest_failed(guest, err, "the random seed cannot be removed");
-        return write_text(guest, "/etc/hostname", 0644, name, err) < 0 || write_hosts(guest, request->hostname, err) < 0 ||
-                               new_machine_id(guest, err) < 0 || (ssh && new_keys(guest, request->image, err) < 0)
-                       ? -1
-                       : 0;
+        return guest_give_identity(guest, request->hostname, ssh, request->image, err);
 }

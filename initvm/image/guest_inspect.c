@@ -16,22 +16,21 @@ static void add_words(struct json_object *o, const char *key, char *owned)
                 json_add_string(o, key, words);
 }
 
-/* os-release(5): what the system calls itself, in quotes or not. */
-static char *pretty_name(struct guest *guest)
+char *guest_os_release(struct guest *guest, const char *key)
 {
-        static const char key[] = "PRETTY_NAME=";
         size_t n = 0;
-        char *text = guestfs_read_file(guest->g, "/etc/os-release", &n), *name = NULL;
-        char *line = text && n <= OS_RELEASE_MAX ? strstr(text, key) : NULL;
+        char *text = guestfs_read_file(guest->g, "/etc/os-release", &n), *value = NULL;
+        autofree char *begin = xasprintf("\n%s=", key), *lines = text && n <= OS_RELEASE_MAX ? xasprintf("\n%s", text) : NULL;
+        char *line = lines ? strstr(lines, begin) : NULL;
 
         if (line) {
-                line += strlen(key);
+                line += strlen(begin);
                 line[strcspn(line, "\n")] = '\0';
                 line += *line == '"';
-                name = xstrndup(line, strcspn(line, "\""));
+                value = xstrndup(line, strcspn(line, "\""));
         }
         free(text);
-        return name;
+        return value;
 }
 
 static void add_system(struct guest *guest, struct json_object *result)
@@ -43,7 +42,7 @@ static void add_system(struct guest *guest, struct json_object *result)
         autofree char *version =
                 xasprintf("%d.%d", guestfs_inspect_get_major_version(g, root), guestfs_inspect_get_minor_version(g, root));
 
-        add_words(o, "product", pretty_name(guest));
+        add_words(o, "product", guest_os_release(guest, "PRETTY_NAME"));
         add_words(o, "distribution", guestfs_inspect_get_distro(g, root));
         add_words(o, "codename", guestfs_inspect_get_osinfo(g, root));
         json_add_string(o, "version", version);

@@ -47,16 +47,13 @@ static char **command(const char *const *words)
         return argv;
 }
 
-/* What a killed initvm-image leaves is gone within seconds. */
-#define IN_USE "the image is in use by another program, a QEMU or qemu-img: try again when that has ended"
-
 static const struct sign {
         const char *text;
         enum error_code code;
         const char *sentence;
 } signs[] = {
-        {"Is another process using the image", ERR_STATE, IN_USE},
-        {"Failed to get", ERR_STATE, IN_USE},
+        {"Is another process using the image", ERR_STATE, QEMU_IMG_IN_USE},
+        {"Failed to get", ERR_STATE, QEMU_IMG_IN_USE},
         {"No space left on device", ERR_NO_SPACE, "no space is left for it"},
         {"Disk quota exceeded", ERR_NO_SPACE, "the disk quota is used up"},
         {"Could not open backing file", ERR_NOT_FOUND, "the image needs a backing file that cannot be opened"},
@@ -109,6 +106,17 @@ struct json_object *qemu_img_info(struct run *run, const char *image, const char
 uint64_t qemu_img_virtual_size(struct json_object *info)
 {
         return json_get_u64(info, "virtual-size", 0);
+}
+
+int qemu_img_measure(struct run *run, const char *image, const char *format, uint64_t *ret, struct error *err)
+{
+        const char *const words[] = {"measure", "--output=json", "-f", format, "-O", QEMU_IMG_FORMAT, image, NULL};
+        autojson struct json_object *o = ask(run, words, NULL, err);
+
+        if (!o)
+                return -1;
+        *ret = json_get_u64(o, "required", 0);
+        return 0;
 }
 
 struct json_object *qemu_img_check(struct run *run, const char *image, bool repair, struct error *err)

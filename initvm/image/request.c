@@ -14,6 +14,8 @@ int image_request_read(struct image_request *r, struct json_object *parameters, 
                 {"file", JSON_FIELD_STRING, 0, &r->file},
                 {"snapshot", JSON_FIELD_STRING, 0, &r->snapshot},
                 {"hostname", JSON_FIELD_STRING, 0, &r->hostname},
+                {"agent", JSON_FIELD_STRING, 0, &r->agent},
+                {"architecture", JSON_FIELD_STRING, 0, &r->architecture},
         };
 
         *r = (struct image_request){0};
