@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* initvm create: a new VM from an image and a preseed. */
+/* initvm create: a new VM from an image and a preseed, or with the system of an image that is there. */
 #include "cli/commands.h"
 #include "cli/daemon.h"
 #include "cli/vm.h"
@@ -47,10 +47,13 @@ const struct command command_create = {
         .options = options,
         .description =
                 "Installs Debian into a new buildenv.img as the preseed says. Answers that cannot be honoured are listed with "
-                "their lines. Ctrl-C cancels and leaves nothing behind.\n"
+                "their lines. With --from the system comes from an image of Debian or Ubuntu instead, which is copied and gets "
+                "the "
+                "agent. Ctrl-C cancels and leaves nothing behind.\n"
                 "With --json each line is a progress event, the last one {\"vm\": ...}.",
         .examples = "initvm create\n"
                     "initvm -n old create --image debian-12-amd64 --size 20G --memory 4G\n"
-                    "initvm create --preseed ./my.cfg --mirror http://mirror.example/debian",
+                    "initvm create --preseed ./my.cfg --mirror http://mirror.example/debian\n"
+                    "initvm create --from ./debian-12-generic-amd64.qcow2",
         .run = run,
 };

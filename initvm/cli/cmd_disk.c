@@ -4,17 +4,16 @@
 #include "cli/disk.h"
 
 static const struct command *const subcommands[] = {
-        &command_disk_info,    &command_disk_check,  &command_disk_resize,
-        &command_disk_compact, &command_disk_ls,     &command_disk_cat,
-        &command_disk_cp,      &command_disk_export, NULL,
+        &command_disk_info, &command_disk_check, &command_disk_resize, &command_disk_compact, &command_disk_ls,
+        &command_disk_cat,  &command_disk_cp,    &command_disk_export, &command_disk_import,  NULL,
 };
 
 const struct command command_disk = {
         .name = "disk",
         .group = GROUP_MACHINE,
         .flags = COMMAND_VM,
-        .summary = "look into, check, resize or export the disk of a stopped VM",
-        .words = "info|check|resize|compact|ls|cat|cp|export",
+        .summary = "look into, check, resize, export or import the disk of a stopped VM",
+        .words = "info|check|resize|compact|ls|cat|cp|export|import",
         .subcommands = subcommands,
         .description =
                 "These work on buildenv.img while the VM is stopped. Those that look into it start a small helper VM "

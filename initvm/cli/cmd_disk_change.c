@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* initvm disk resize, compact, export. */
+/* initvm disk resize, compact, export, import. */
 #include "cli/commands.h"
 #include "cli/disk.h"
 #include "cli/vm.h"
@@ -93,6 +93,30 @@ static int run_export(const struct invocation *inv, struct error *err)
         return 0;
 }
 
+static int run_import(const struct invocation *inv, struct error *err)
+{
+        autofree char *file = absolute(inv->operands[0], err);
+        autojson struct json_object *disk = NULL;
+        struct json_object *parameters;
+        int r;
+
+        if (!file)
+                return -1;
+        if (access(file, R_OK) < 0)
+                return error_errno(err, errno, "cannot read the image '%s'", inv->operands[0]);
+        parameters = json_new();
+        json_add_string(parameters, "file", file);
+        r = disk_call(inv, "org.initvm.ImportDisk", parameters, DISK_UNCHANGED, &disk, err);
+        if (r != 0)
+                return r;
+        if (inv->json)
+                disk_print_json(disk);
+        else
+                printf("imported '%s' as the disk of '%s', %s\n", inv->operands[0], inv->name,
+                       format_size(json_get_u64(disk, "virtual", 0)));
+        return 0;
+}
+
 static const struct option_spec options[] = {OPTION_JSON_HELP, {0}};
 
 static const struct option_spec export_options[] = {
@@ -141,4 +165,22 @@ const struct command command_disk_export = {
                 "appears when it is whole.",
         .examples = "initvm disk export base.qcow2",
         .run = run_export,
+};
+
+const struct command command_disk_import = {
+        .name = "import",
+        .parent = &command_disk,
+        .flags = COMMAND_VM | COMMAND_FILES,
+        .summary = "make an exported image the disk of its VM again",
+        .operands = "FILE",
+        .min_operands = 1,
+        .max_operands = 1,
+        .options = options,
+        .description = "FILE is what 'initvm disk export' has written of this VM, or a changed copy of that; it is checked and "
+                       "copied, with "
+                       "the kernel and initrd in it. What was on the disk until then and its snapshots are gone; 'initvm reset' "
+                       "goes back to "
+                       "what was imported. Other images become VMs with 'initvm create --from'.",
+        .examples = "initvm disk import base.qcow2",
+        .run = run_import,
 };

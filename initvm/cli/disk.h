@@ -6,7 +6,7 @@
 #include "cli/command.h"
 
 extern const struct command command_disk_info, command_disk_check, command_disk_resize, command_disk_compact, command_disk_ls,
-        command_disk_cat, command_disk_cp, command_disk_export;
+        command_disk_cat, command_disk_cp, command_disk_export, command_disk_import;
 
 #define DISK_UNCHANGED "the disk is as it was"
 

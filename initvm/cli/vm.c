@@ -11,13 +11,15 @@
 #include <unistd.h>
 
 /* The daemon's working folder is another one: it gets an absolute path, of a file that can be read. */
-static int add_preseed(struct json_object *o, const char *path, struct error *err)
+static int add_file(struct json_object *o, const char *key, const char *what, const char *path, struct error *err)
 {
         char resolved[PATH_MAX];
 
+        if (!path)
+                return 0;
         if (!realpath(path, resolved) || access(resolved, R_OK) < 0)
-                return error_errno(err, errno, "cannot read the preseed '%s'", path);
-        json_add_string(o, "preseed", resolved);
+                return error_errno(err, errno, "cannot read the %s '%s'", what, path);
+        json_add_string(o, key, resolved);
         return 0;
 }
 
@@ -53,9 +55,9 @@ int vm_create_parameters(const struct invocation *inv, struct json_object **ret,
 {
         autojson struct json_object *o = vm_parameters(inv);
         const struct arguments *a = &inv->arguments;
-        const char *preseed = arguments_text(a, "preseed", NULL);
 
-        if (preseed && add_preseed(o, preseed, err) < 0)
+        if (add_file(o, "preseed", "preseed", arguments_text(a, "preseed", NULL), err) < 0 ||
+            add_file(o, "from", "image", arguments_text(a, "from", NULL), err) < 0)
                 return -1;
         json_add_string(o, "image", arguments_text(a, "image", NULL));
         add_number(o, "size", a, "size");

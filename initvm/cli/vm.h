@@ -8,11 +8,15 @@
 
 /* The options that describe a new VM, of create and of ensure. */
 #define VM_CREATE_OPTIONS                                                                                                        \
-        {.name = "image",                                                                                                        \
-         .letter = 'i',                                                                                                          \
-         .type = OPTION_STRING,                                                                                                  \
-         .argument = "IMAGE",                                                                                                    \
-         .help = "what to install: a name from 'initvm images'"},                                                                \
+        {.name = "from",                                                                                                         \
+         .type = OPTION_FILE,                                                                                                    \
+         .argument = "FILE",                                                                                                     \
+         .help = "take over the system of this image (qcow2 or raw), instead of making one"},                                    \
+                {.name = "image",                                                                                                \
+                 .letter = 'i',                                                                                                  \
+                 .type = OPTION_STRING,                                                                                          \
+                 .argument = "IMAGE",                                                                                            \
+                 .help = "what to install: a name from 'initvm images'"},                                                        \
                 {.name = "preseed",                                                                                              \
                  .letter = 'p',                                                                                                  \
                  .type = OPTION_FILE,                                                                                            \

@@ -97,35 +97,13 @@ static int copy_boot(struct clone *c, struct error *err)
         return copy_file(kernel, new_kernel, err) < 0 || copy_file(initrd, new_initrd, err) < 0 ? -1 : 0;
 }
 
-/* The child has made the machine's host key, so that it can be pinned. */
-static int pin_host_key(struct clone *c, struct error *err)
-{
-        autofree char *path = xasprintf("%s/host-key.pub", c->folder), *text = file_read(path, 4096, NULL, err), *line = NULL;
-        autostrv char **words = NULL;
-        struct ssh_identity identity;
-        int r;
-
-        if (!text)
-                return -1;
-        ssh_identity_init(&identity, c->folder, c->record.name);
-        words = strv_split(text, " \n"); /* type, key, comment */
-        if (strv_length(words) < 2) {
-                ssh_identity_done(&identity);
-                return error_set(err, ERR_PROTOCOL, "'%s' is no public key", path);
-        }
-        line = xasprintf("%s %s %s\n", identity.alias, words[0], words[1]);
-        r = file_write_atomic(identity.known_hosts, 0600, line, strlen(line), err);
-        ssh_identity_done(&identity);
-        return r;
-}
-
 static int finish(struct clone *c, struct json_object *result, struct error *err)
 {
-        autofree char *public_key = xasprintf("%s/host-key.pub", c->folder), *ssh = xasprintf("%s/ssh", c->folder);
+        autofree char *ssh = xasprintf("%s/ssh", c->folder);
 
-        if (json_get_bool(result, "ssh", false) ? pin_host_key(c, err) < 0 : tree_remove(ssh, err) < 0)
+        if (json_get_bool(result, "ssh", false) ? ssh_identity_pin(c->folder, c->record.name, err) < 0
+                                                : tree_remove(ssh, err) < 0)
                 return -1;
-        unlink(public_key);
         if (copy_boot(c, err) < 0 || snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, err) < 0 ||
             vm_record_save(&c->record, c->folder, err) < 0)
                 return -1;

@@ -3,16 +3,16 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/adopt.h"
 #include "daemon/create_child.h"
+#include "daemon/create_options.h"
 #include "daemon/guest_exec.h"
 #include "daemon/installation.h"
 #include "daemon/installed_boot.h"
-#include "daemon/passt.h"
 #include "daemon/progress.h"
 #include "daemon/snapshot_boot.h"
 #include "daemon/ssh_identity.h"
 #include "daemon/vm.h"
-#include "provision/image.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,22 +20,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-/* Limits of what can be asked for: below them Debian does not run or the image cannot hold it, above them it is a slip. */
-#define MEMORY_MIN ((uint64_t)256 << 20)
-#define MEMORY_MAX ((uint64_t)4 << 40)
-#define SIZE_MIN   ((uint64_t)1 << 30)
-#define SIZE_MAX_  ((uint64_t)64 << 40)
-#define CPUS_MAX   256
 
 /* One finish step (early_command, boot loader, late_command) in the first boot. A late_command may install a lot. */
 #define STEP_TIMEOUT_MS (60 * 60 * 1000)
 
-/* What an installed system may take to boot by itself: its boot loader, and none of the kernel's options that make emulation
- * bearable (machine.c). */
-#define DISK_BOOT_TIMEOUT_MS (15 * 60 * 1000)
+/* What a system that we did not make may take to boot: an installed one by its boot loader, and with none of the kernel's options
+ * that make emulation bearable (machine.c); an adopted one with all that is enabled in it. */
+#define FOREIGN_BOOT_TIMEOUT_MS (15 * 60 * 1000)
 
 #define FIRST_BOOT_STAGE "first-boot"
 
@@ -45,6 +37,7 @@ struct create {
         char *folder; /* <state>/creating/NAME */
         char *target; /* <state>/vms/NAME */
         char *failed; /* <state>/failed/NAME */
+        char *from;   /* the image that is adopted, or NULL */
         char *image_path, *preseed, *mirror, *proxy;
         bool install; /* the method */
         bool keep, show;
@@ -53,6 +46,7 @@ struct create {
         void *userdata;
 
         struct task_child *child;  /* while provisioning */
+        struct adoption *adoption; /* ... or adopting */
         struct task_child *keeper; /* makes the snapshot for reset */
         struct vm *vm;             /* from the installation or the first boot on */
         struct installation *installation;
@@ -80,6 +74,7 @@ static void create_free(struct create *c)
                 close(c->log_fd);
         free(c->folder);
         free(c->target);
+        free(c->from);
         free(c->image_path);
         free(c->preseed);
         free(c->mirror);
@@ -132,12 +127,13 @@ static void on_killed(void *userdata, const struct error *err)
         worker_run(c->daemon->worker, remove_remains, on_removed, c);
 }
 
-/* Ends the VM of a failed first boot. While libvirt is still creating its domain this waits for on_started(). */
+/* Ends the VM of a failed first boot. While libvirt is still creating its domain this waits for on_started(), and as long as an
+ * adoption has not ended for on_adopted(). */
 static void end_vm(struct create *c)
 {
         static const struct vm_stop_options kill_it = {.force = true};
 
-        if (c->killing)
+        if (c->killing || c->adoption)
                 return;
         if (c->vm && vm_active(c->vm)) {
                 c->killing = true;
@@ -156,6 +152,8 @@ static void fail(struct create *c, const struct error *err)
         c->ending = true;
         c->err = *err;
         task_child_free(take_ptr(c->child));
+        if (c->adoption)
+                adoption_cancel(c->adoption);
         task_child_free(take_ptr(c->keeper));
         guest_exec_cancel(take_ptr(c->step));
         if (c->installation)
@@ -370,7 +368,7 @@ static void begin_first_boot(struct create *c)
                                                  .no_kvm_told = c->install,
                                                  .from_disk = c->install,
                                                  .probe_kernel = kernel,
-                                                 .timeout_ms = c->install ? DISK_BOOT_TIMEOUT_MS : 0};
+                                                 .timeout_ms = c->install || c->from ? FOREIGN_BOOT_TIMEOUT_MS : 0};
 
         c->log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         stage(c, FIRST_BOOT_STAGE, "begin", "booting for the first time");
@@ -437,88 +435,45 @@ static void on_child_done(void *userdata, struct json_object *result, const stru
         make_vm(c);
 }
 
-static int check_range(const char *what, uint64_t value, uint64_t min, uint64_t max, struct error *err)
+static void on_adopted(void *userdata, struct json_object *result, const struct error *err)
 {
-        if (value < min || value > max)
-                return error_set(err, ERR_INVALID, "%s of %s is out of range: between %s and %s", what, format_size(value),
-                                 format_size(min), format_size(max));
-        return 0;
-}
+        struct create *c = userdata;
+        struct error failure = ERROR_INIT;
+        struct json_object *notices = json_get(result, "notices");
 
-/* Fills the record from the options, the image and the host. */
-static int fill_record(struct create *c, const struct create_options *o, struct error *err)
-{
-        struct image_list images;
-        const struct image *image;
-        struct vm_record *r = &c->record;
-        autofree char *uuid = NULL;
-        int result = -1;
-
-        if (image_list_load(&images, &c->daemon->paths, err) < 0)
-                return -1;
-        image = o->image ? image_list_find(&images, o->image, err) : image_list_default(&images);
-        if (!image && !o->image)
-                error_set(err, ERR_NOT_FOUND, "no image for this host's architecture; see 'initvm images'");
-        if (image && !streq(image->architecture, c->daemon->machine->debian)) {
-                error_set(err, ERR_UNSUPPORTED, "image '%s' is for %s, this host is %s; the VM has the host's architecture",
-                          image->name, image->architecture, c->daemon->machine->debian);
-        } else if (image) {
-                uuid = file_read("/proc/sys/kernel/random/uuid", 64, NULL, err);
-                if (uuid)
-                        uuid[strcspn(uuid, "\n")] = '\0';
-                r->name = xstrdup(o->name);
-                r->uuid = uuid ? xstrdup(uuid) : NULL;
-                r->image = xstrdup(image->name);
-                r->suite = xstrdup(image->suite);
-                r->architecture = xstrdup(image->architecture);
-                r->acceleration = xstrdup(o->acceleration ? o->acceleration : "auto");
-                r->channel = o->channel ? xstrdup(o->channel) : NULL;
-                r->ssh_forward = o->ssh_forward || vm_record_by_ssh(r);
-                r->ssh_port = o->ssh_port;
-                r->memory = o->memory ? o->memory : machine_default_memory();
-                r->cpus = o->cpus ? o->cpus : machine_default_cpus();
-                r->size = o->size ? o->size : image->size;
-                r->created = (uint64_t)time(NULL);
-                c->image_path = xstrdup(image->path);
-                result = uuid ? 0 : -1;
+        c->adoption = NULL;
+        if (c->ending) {
+                end_vm(c);
+                return;
         }
-        image_list_done(&images);
-        return result;
+        for (size_t i = 0; notices && i < json_object_array_length(notices); i++)
+                report(c, progress_notice(json_object_get_string(json_object_array_get_idx(notices, i))));
+        c->result = json_object_get(result);
+        if (err || adoption_take(&c->record, c->folder, result, &failure) < 0)
+                fail(c, err ? err : &failure);
+        else
+                make_vm(c);
 }
 
-static int check_options(struct create *c, const struct create_options *o, struct error *err)
+static int begin(struct create *c, struct error *err)
 {
-        const char *accel = o->acceleration ? o->acceleration : "auto";
-        struct error why = ERROR_INIT;
+        const struct adoption_options adoption = {.from = c->from, .folder = c->folder, .record = &c->record};
+        const struct create_child_options child = {
+                .folder = c->folder,
+                .name = c->record.name,
+                .image = c->image_path,
+                .preseed = c->preseed,
+                .mirror = c->mirror,
+                .proxy = c->proxy,
+                .install = c->install,
+                .size = c->record.size,
+        };
 
-        if (!vm_name_valid(o->name))
-                return error_set(
-                        err, ERR_INVALID,
-                        "'%s' is not a name for a VM: 1 to %d letters, digits, '.', '_' or '-', beginning with a letter or digit",
-                        o->name, VM_NAME_MAX);
-        if (!streq(accel, "auto") && !streq(accel, "kvm") && !streq(accel, "tcg"))
-                return error_set(err, ERR_INVALID, "acceleration '%s' is not one of auto, kvm, tcg", accel);
-        if (streq(accel, "kvm") && accel_rule_out(c->daemon->accel, &why) < 0)
-                return error_set(err, ERR_UNSUPPORTED, "KVM does not work here: %s; use '--accel auto' for software emulation",
-                                 why.message);
-        if (o->channel && !streq(o->channel, "auto") && !streq(o->channel, "virtio") && !streq(o->channel, "ssh"))
-                return error_set(err, ERR_INVALID, "channel '%s' is not one of auto, virtio, ssh", o->channel);
-        if (o->ssh_port > UINT16_MAX)
-                return error_set(err, ERR_INVALID, "%llu is not a port", (unsigned long long)o->ssh_port);
-        if ((o->ssh_forward || streq(o->channel, "ssh")) && passt_possible(err) < 0)
-                return -1;
-        if (o->method && !streq(o->method, "bootstrap") && !streq(o->method, "installer"))
-                return error_set(err, ERR_INVALID, "method '%s' is not one of bootstrap, installer", o->method);
-        if (o->preseed && o->preseed[0] != '/')
-                return error_set(err, ERR_INVALID, "the preseed's path must be absolute, not '%s'", o->preseed);
-        if (fill_record(c, o, err) < 0)
-                return -1;
-        if (check_range("memory", c->record.memory, MEMORY_MIN, MEMORY_MAX, err) < 0 ||
-            check_range("size", c->record.size, SIZE_MIN, SIZE_MAX_, err) < 0)
-                return -1;
-        if (c->record.cpus < 1 || c->record.cpus > CPUS_MAX)
-                return error_set(err, ERR_INVALID, "between 1 and %d CPUs are possible", CPUS_MAX);
-        return 0;
+        if (c->from)
+                c->adoption = adoption_start(c->daemon, &adoption, on_child_progress, on_adopted, c, err);
+        else
+                c->child = create_child_start(c->daemon->loop, &child, on_child_progress, on_child_done, c, err);
+        return c->child || c->adoption ? 0 : -1;
 }
 
 struct create *create_start(struct daemon *daemon, const struct create_options *o, create_progress_fn progress,
@@ -540,7 +495,8 @@ struct create *create_start(struct daemon *daemon, const struct create_options *
         c->preseed = o->preseed ? xstrdup(o->preseed) : xasprintf("%s/default.cfg", daemon->paths.preseed);
         c->mirror = o->mirror ? xstrdup(o->mirror) : NULL;
         c->proxy = o->proxy ? xstrdup(o->proxy) : NULL;
-        if (check_options(c, o, err) < 0) {
+        c->from = o->from ? xstrdup(o->from) : NULL;
+        if (create_read_options(daemon, o, &c->record, &c->image_path, err) < 0) {
                 create_free(c);
                 return NULL;
         }
@@ -559,18 +515,7 @@ struct create *create_start(struct daemon *daemon, const struct create_options *
                 create_free(c);
                 return NULL;
         }
-        struct create_child_options child = {
-                .folder = c->folder,
-                .name = o->name,
-                .image = c->image_path,
-                .preseed = c->preseed,
-                .mirror = c->mirror,
-                .proxy = c->proxy,
-                .install = c->install,
-                .size = c->record.size,
-        };
-        c->child = create_child_start(daemon->loop, &child, on_child_progress, on_child_done, c, err);
-        if (!c->child) {
+        if (begin(c, err) < 0) {
                 create_remove_remains(c->folder, NULL);
                 create_free(c);
                 return NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One create: provisioning by the child program into <state>/creating/NAME, with the method "installer" the installation
- * (installation.h), the first boot with the finish steps that the child asked for, the shutdown, and the rename into
- * <state>/vms/NAME, which alone makes it a VM.  Whatever ends it earlier, everything is removed; but of an installation that
- * failed the logs stay, in <state>/failed/NAME, until the next one of that name.
+ * One create: provisioning by the child program into <state>/creating/NAME (or an image's adoption, adopt.h), with the method
+ * "installer" the installation (installation.h), the first boot with the finish steps that the child asked for, the shutdown, and
+ * the rename into <state>/vms/NAME, which alone makes it a VM.  Whatever ends it earlier, everything is removed; but of an
+ * installation that failed the logs stay, in <state>/failed/NAME, until the next one of that name.
  */
 #pragma once
 
@@ -14,6 +14,7 @@ struct create;
 
 struct create_options {
         const char *name;
+        const char *from;            /* absolute path of an image whose system is adopted; NULL: one is made */
         const char *image;           /* name of an image description; NULL: the default */
         const char *preseed;         /* absolute path; NULL: the default one */
         const char *method;          /* bootstrap or installer; NULL: bootstrap */

@@ -328,6 +328,7 @@ static const struct server_method methods[] = {
         {"org.initvm.ReadDiskFiles", true, false, methods_read_files},
         {"org.initvm.WriteDiskFiles", true, false, methods_write_files},
         {"org.initvm.ExportDisk", true, false, methods_export_disk},
+        {"org.initvm.ImportDisk", true, false, methods_import_disk},
         {"org.initvm.ListSnapshots", true, false, methods_list_snapshots},
         {"org.initvm.CreateSnapshot", true, false, methods_create_snapshot},
         {"org.initvm.RestoreSnapshot", true, false, methods_restore_snapshot},

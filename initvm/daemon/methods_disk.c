@@ -132,6 +132,13 @@ int methods_export_disk(struct call *call, struct json_object *parameters, void 
         return begin(call, parameters, userdata, &options, err);
 }
 
+int methods_import_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
+{
+        static const struct vm_disk_options options = {.method = "Import", .doing = "having a disk imported", .appliance = true};
+
+        return begin(call, parameters, userdata, &options, err);
+}
+
 int methods_list_snapshots(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
 {
         static const struct vm_disk_options options = {.method = "ListSnapshots", .doing = "having its disk looked at"};

@@ -104,6 +104,7 @@ int methods_create(struct call *call, struct json_object *parameters, void *user
         struct operation *op;
         const struct json_field fields[] = {
                 {"name", JSON_FIELD_STRING, JSON_REQUIRED, &o.name},
+                {"from", JSON_FIELD_STRING, 0, &o.from},
                 {"image", JSON_FIELD_STRING, 0, &o.image},
                 {"preseed", JSON_FIELD_STRING, 0, &o.preseed},
                 {"size", JSON_FIELD_U64, 0, &o.size},

@@ -51,6 +51,7 @@ int methods_list_files(struct call *call, struct json_object *parameters, void *
 int methods_read_files(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_write_files(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_export_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
+int methods_import_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_list_snapshots(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_create_snapshot(struct call *call, struct json_object *parameters, void *userdata, struct error *err);
 int methods_restore_snapshot(struct call *call, struct json_object *parameters, void *userdata, struct error *err);

@@ -19,7 +19,7 @@ static char *folder_of(const char *vm_folder, const char *name)
         return xasprintf("%s/snapshots/%s", vm_folder, name);
 }
 
-static int link_all(const char *from, const char *to, struct error *err)
+int snapshot_boot_link(const char *from, const char *to, struct error *err)
 {
         for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
                 autofree char *old = xasprintf("%s/%s", from, files[i]), *new = xasprintf("%s/%s", to, files[i]);
@@ -42,7 +42,7 @@ int snapshot_boot_keep(const struct vm_record *r, const char *vm_folder, const c
         json_add_string(o, "commandLine", r->command_line);
         text = xasprintf("%s\n", json_line(o));
         tree_remove(folder, NULL);
-        if (dir_make(folder, 0700, err) < 0 || link_all(boot, folder, err) < 0)
+        if (dir_make(folder, 0700, err) < 0 || snapshot_boot_link(boot, folder, err) < 0)
                 return -1;
         return file_write_atomic(note, 0600, text, strlen(text), err);
 }
@@ -58,7 +58,7 @@ static int restore(struct vm_record *r, const char *vm_folder, const char *name,
                 return -1;
         if (!mkdtemp(boot) || chmod(boot, geteuid() == 0 ? 0711 : 0700) < 0) /* QEMU may be another user's */
                 return error_errno(err, errno, "cannot make '%s'", boot);
-        if (link_all(folder, boot, err) < 0)
+        if (snapshot_boot_link(folder, boot, err) < 0)
                 return -1;
         free(r->boot_folder);
         free(r->boot_id);

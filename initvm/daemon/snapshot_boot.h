@@ -17,3 +17,6 @@ int snapshot_boot_keep(const struct vm_record *r, const char *vm_folder, const c
 void snapshot_boot_restore(struct vm_record *r, const char *vm_folder, const char *name);
 
 void snapshot_boot_remove(const char *vm_folder, const char *name);
+
+/* Kernel and initrd of one folder in another one as well, as hard links. */
+int snapshot_boot_link(const char *from, const char *to, struct error *err);

@@ -256,3 +256,26 @@ struct ssh_preparation *ssh_identity_prepare(struct daemon *daemon, struct vm *v
         p->making = ssh_identity_make_key(daemon->loop, vm_folder(vm), p->name, on_key, p);
         return p;
 }
+
+/* ---- of a machine that got its keys offline */
+
+int ssh_identity_pin(const char *vm_folder, const char *vm_name, struct error *err)
+{
+        autofree char *path = xasprintf("%s/host-key.pub", vm_folder), *text = file_read(path, KEY_FILE_MAX, NULL, err);
+        autofree char *line = NULL;
+        autostrv char **words = text ? strv_split(text, " \n") : NULL; /* type, key, comment */
+        struct ssh_identity identity;
+        int r;
+
+        if (!text)
+                return -1;
+        if (strv_length(words) < 2)
+                return error_set(err, ERR_PROTOCOL, "'%s' is no public key", path);
+        ssh_identity_init(&identity, vm_folder, vm_name);
+        line = xasprintf("%s %s %s\n", identity.alias, words[0], words[1]);
+        r = file_write_atomic(identity.known_hosts, 0600, line, strlen(line), err);
+        ssh_identity_done(&identity);
+        if (r == 0)
+                unlink(path);
+        return r;
+}

@@ -48,6 +48,10 @@ struct ssh_preparation *ssh_identity_prepare(struct daemon *daemon, struct vm *v
                                              void *userdata);
 void ssh_identity_prepare_cancel(struct ssh_preparation *preparation); /* fn is not called any more; NULL is fine */
 
+/* Of a machine that initvm-image has given a host key: pins the public half of it, which is beside the image as host-key.pub and
+ * goes with that. */
+int ssh_identity_pin(const char *vm_folder, const char *vm_name, struct error *err);
+
 /* For tests: reads what the guest's script printed. *ret is owned, one line for known_hosts each; ERR_NOT_FOUND and a sentence
  * when something is missing there, ERR_PROTOCOL when it is not what the script prints. */
 int ssh_identity_read_guest(const char *text, const char *vm_name, char **ret, struct error *err);

@@ -26,6 +26,7 @@
 struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
 {
         struct vm *vm = xcalloc(1, sizeof(*vm));
+        struct error recover_err = ERROR_INIT;
 
         vm->daemon = daemon;
         vm->folder = xstrdup(folder);
@@ -34,8 +35,8 @@ struct vm *vm_load(struct daemon *daemon, const char *folder, struct error *err)
                 return NULL;
         }
         boot_remove_left(&vm->record, folder);
-        if (disk_lock_check(folder, vm->record.name, NULL) == 0)
-                vm_disk_remove_left(folder);
+        if (disk_lock_check(folder, vm->record.name, NULL) == 0 && vm_disk_recover(&vm->record, folder, &recover_err) < 0)
+                log_warning("VM '%s': %s", vm->record.name, recover_err.message);
         return vm;
 }
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/disk_lock.h"
+#include "daemon/import.h"
 #include "daemon/progress.h"
 #include "daemon/snapshot_boot.h"
 #include "daemon/snapshot_restore.h"
@@ -61,6 +62,8 @@ static int follow(struct vm_disk *d, struct json_object *result, const struct er
         struct vm *vm = d->vm;
         uint64_t size = json_get_u64(result, "virtual", 0);
 
+        if (streq(d->options.method, "Import") && import_complete(&vm->record, vm->folder, err) < 0)
+                return -1;
         if (streq(d->options.method, "RestoreSnapshot") && !failed)
                 return snapshot_restore_finish(vm, d->snapshot, result, err);
         if (streq(d->options.method, "CreateSnapshot") && failed && failed->code != ERR_EXISTS)
@@ -189,9 +192,8 @@ struct vm_disk *vm_disk_start(struct vm *vm, const struct vm_disk_options *optio
                 return NULL;
         }
         lock = disk_lock(vm->folder, vm->record.name, err);
-        if (lock < 0)
+        if (lock < 0 || vm_disk_recover(&vm->record, vm->folder, err) < 0)
                 return NULL;
-        vm_disk_remove_left(vm->folder);
         d = xcalloc(1, sizeof(*d));
         *d = (struct vm_disk){.vm = vm,
                               .options = *options,
@@ -222,10 +224,13 @@ void vm_disk_cancel(struct vm_disk *d)
                 task_child_cancel(d->child);
 }
 
-void vm_disk_remove_left(const char *folder)
+int vm_disk_recover(struct vm_record *record, const char *folder, struct error *err)
 {
         autofree char *copy = xasprintf("%s/buildenv.img.new", folder);
 
+        if (import_complete(record, folder, err) < 0)
+                return -1;
         if (unlink(copy) == 0)
                 log_info("removed '%s', which interrupted work on a disk has left", copy);
+        return 0;
 }

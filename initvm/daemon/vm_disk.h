@@ -30,5 +30,6 @@ void vm_disk_cancel(struct vm_disk *d);
 /* Of a VM that is let go of: the child ends, done is not called. NULL is fine. */
 void vm_disk_drop(struct vm_disk *d);
 
-/* Removes what interrupted work has left in the folder of a VM whose disk nobody works on. */
-void vm_disk_remove_left(const char *folder);
+/* What interrupted work has left in the folder of a VM whose disk nobody works on: an import that was committed is completed
+ * (import.h), the rest removed. */
+int vm_disk_recover(struct vm_record *record, const char *folder, struct error *err);

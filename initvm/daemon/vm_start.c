@@ -15,6 +15,7 @@
 #include "daemon/ssh_identity.h"
 #include "daemon/tsc.h"
 #include "daemon/virt_stream.h"
+#include "daemon/vm_disk.h"
 #include "daemon/vm_private.h"
 
 #include <fcntl.h>
@@ -325,7 +326,7 @@ void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress
                 return;
         }
         lock = disk_lock(vm->folder, vm->record.name, &err);
-        if (lock < 0) {
+        if (lock < 0 || vm_disk_recover(&vm->record, vm->folder, &err) < 0) {
                 done(userdata, &err);
                 return;
         }
