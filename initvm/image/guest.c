@@ -83,16 +83,27 @@ static void free_strings(char **strings)
         free(strings);
 }
 
+/* Of partitions or devices, owned. guestfs_list_filesystems() leaves out what it cannot look into. */
+static bool any_encrypted(struct guest *guest, char **devices)
+{
+        bool encrypted = false;
+
+        for (char **d = devices; d && *d; d++) {
+                char *type = guestfs_vfs_type(guest->g, *d);
+
+                encrypted |= streq(type, "crypto_LUKS") || streq(type, "BitLocker");
+                free(type);
+        }
+        free_strings(devices);
+        return encrypted;
+}
+
 /* A sentence for images without a system: what they have instead. */
 static int no_system(struct guest *guest, struct error *err)
 {
-        char **filesystems = guestfs_list_filesystems(guest->g);
-        bool encrypted = false;
+        bool partition = any_encrypted(guest, guestfs_list_partitions(guest->g));
 
-        for (char **s = filesystems; s && s[0] && s[1]; s += 2)
-                encrypted |= streq(s[1], "crypto_LUKS") || streq(s[1], "BitLocker");
-        free_strings(filesystems);
-        if (encrypted)
+        if (partition || any_encrypted(guest, guestfs_list_devices(guest->g)))
                 return error_set(err, ERR_UNSUPPORTED, "the image is encrypted: only what is not can be looked into");
         return error_set(err, ERR_UNSUPPORTED, "no operating system was found on the image");
 }
