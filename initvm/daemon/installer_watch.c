@@ -4,6 +4,7 @@
 #include "base/util.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,6 +254,19 @@ static void look_at_debconf(struct installer_watch *w, const char *talk)
         }
 }
 
+/* What partman-auto says before it leaves the preseed's recipe aside, and asks which one of its own it shall take (its
+ * lib/recipes.sh). */
+static void look_at_space(struct installer_watch *w, const char *line)
+{
+        const char *told = strstr(line, " partman-auto: Available disk space (");
+        unsigned long long has, needs;
+
+        if (told &&
+            sscanf(told, " partman-auto: Available disk space (%llu) too small for expert recipe (%llu)", &has, &needs) == 2)
+                fail(w, xasprintf("the disk has %llu MB, and the preseed's partitions need %llu MB: make it larger with --size",
+                                  has, needs));
+}
+
 static void look_at_log(struct installer_watch *w, const char *line)
 {
         const char *talk = strstr(line, " debconf: ");
@@ -263,6 +277,7 @@ static void look_at_log(struct installer_watch *w, const char *line)
                 return;
         }
         lines_add(&w->log_lines, line);
+        look_at_space(w, line);
         if (str_has_suffix(line, " initvm: complete"))
                 w->completed = true;
         else if (str_has_suffix(line, " initvm: failed"))

@@ -16,7 +16,7 @@
 enum installer_state {
         INSTALLER_RUNNING,
         INSTALLER_ASKS,   /* it waits for an answer, or for somebody to read an error */
-        INSTALLER_FAILED, /* its kernel panicked, or the new system could not be completed: see `why` */
+        INSTALLER_FAILED, /* its kernel panicked, the disk is too small, or the new system could not be completed: see `why` */
         INSTALLER_OFF,    /* done, completed and switched off: what follows is the domain's end */
 };
 

@@ -112,6 +112,18 @@ static void test_percent(void **state)
         assert_int_equal(progress(w).changes, changes + 2);
 }
 
+static void test_small_disk(void **state)
+{
+        struct installer_watch *w = *state;
+
+        log_(w, "Nov 22 13:44:33 partman-auto: Available disk space (many) too small for expert recipe (5586); skipping\n");
+        assert_int_equal(installer_watch_state(w), INSTALLER_RUNNING);
+        log_(w, "Nov 22 13:44:33 partman-auto: Available disk space (3221) too small for expert recipe (5586); skipping\n");
+        assert_int_equal(installer_watch_state(w), INSTALLER_FAILED);
+        assert_string_equal(installer_watch_why(w),
+                            "the disk has 3221 MB, and the preseed's partitions need 5586 MB: make it larger with --size");
+}
+
 /* The question has a name in the log, and words on the console. */
 static void test_question(void **state)
 {
@@ -220,6 +232,7 @@ int main(void)
                 cmocka_unit_test(test_recorded_failure),
                 cmocka_unit_test_setup_teardown(test_stages, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_percent, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_small_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_question, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_long_question, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_question_answered, setup, teardown),
