@@ -53,7 +53,7 @@ make_small() {
 1'
 	[[ $(initvm cache list) = *" $(vm_get base architecture) "*trixie* ]] # what the job has made is kept on the host
 	chroot_ remove "trixie-$(vm_get base architecture)"
-	run initvm submit --suite trixie -- hello
+	run -127 initvm submit --suite trixie -- hello
 	expect 127
 	run initvm submit --suite trixie --package no-such-package -- true
 	expect 125 'packages could not be installed'

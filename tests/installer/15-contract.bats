@@ -1,1 +1,1 @@
-../vm/10-contract.bats
+../vm/95-contract.bats

@@ -39,6 +39,7 @@ PR_SET_PDEATHSIG = 1
 folder = sys.argv[1]
 lock = threading.RLock()
 running = {}  # id: Popen
+starting = threading.Lock()  # held by who starts one: nobody sees it half started
 connections = set()
 
 
@@ -269,6 +270,11 @@ def end_with_us():
 
 
 def job_start(stream, number, token):
+    with starting:
+        start(number)
+
+
+def start(number):
     if number in running or read(place(number, "result.json")) or os.path.exists(place(number, "begun")):
         return
     spec = json.loads(read(place(number, "spec.json")))
@@ -341,7 +347,8 @@ def job_follow(stream, number, token, offset):
 
 
 def job_status(stream, number, token):
-    runs = number in running  # asked first: whoever does not run any more has written its result before
+    with starting:
+        runs = number in running  # asked first: whoever does not run any more has written its result before
     result = read(place(number, "result.json"))
     if not known(number, token):
         o = {"state": "absent"}

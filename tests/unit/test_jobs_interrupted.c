@@ -27,6 +27,17 @@ static char *numbers(void)
         return buf_take_string(&b);
 }
 
+/* Until something of the job's output is here. */
+static void until_log(struct jobs_test *t, uint64_t id)
+{
+        autofree char *log = job_file(t, id, "log");
+        struct stat st = {0};
+
+        for (int i = 0; i < 500 && (stat(log, &st) < 0 || st.st_size == 0); i++)
+                jobs_run_for(t, 20);
+        assert_true(st.st_size > 0);
+}
+
 static void test_daemon_ends(void **state)
 {
         static const char *const hangs[] = {"hang.create", "hang.start", "hang.none", "hang.artifacts", "hang.remove"};
@@ -43,7 +54,7 @@ static void test_daemon_ends(void **state)
                            "done; echo >a\",\"artifacts\":[\"a\"]}");
                 jobs_until(t, id, state_then);
                 if (i == 2)
-                        jobs_run_for(t, 200);
+                        until_log(t, id);
                 jobs_daemon_stop(t);
                 guest_knob(t, hangs[i], NULL);
                 jobs_daemon_begin(t);
@@ -89,8 +100,7 @@ static void test_connection_is_lost(void **state)
         autofree char *lines = numbers();
         uint64_t id = jobs_submit_text(t, NUMBERS);
 
-        jobs_until(t, id, JOB_RUNNING);
-        jobs_run_for(t, 200);
+        until_log(t, id);
         guest_knob(t, "drop", ""); /* the guest closes its port, and goes on */
         jobs_until(t, id, JOB_SUCCEEDED);
         assert_job_log(t, id, lines);
