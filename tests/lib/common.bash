@@ -112,12 +112,18 @@ sanitizers_silent() {
 	! grep -aE -A 20 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$INITVM_HOME/initvmd.log"
 }
 
+# For a home whose leftovers() are compared: temporary folders of its own, because others make VMs at the same time.
+own_temporary() {
+	export TMPDIR=$INITVM_HOME/tmp
+	mkdir -m 1777 "$TMPDIR"
+}
+
 # What a create must leave as it was: processes of ours, mounts, folders in vms/ and creating/, temporary folders of mmdebstrap.
 leftovers() {
 	printf 'processes: %s\n' "$("$TREE/tests/lib/processes.py" "$INITVM_HOME" | awk '$2 != "initvmd" { print $2 }' | tr '\n' ' ')"
 	printf 'mounts: %s\n' "$(grep -cF -e "$INITVM_HOME" -e mmdebstrap /proc/self/mountinfo)"
 	printf 'vms: %s\n' "$(entries vms | tr '\n' ' ')"
 	printf 'creating: %s\n' "$(entries creating | tr '\n' ' ')"
-	printf 'temporary: %s\n' "$(find /var/tmp /tmp "$INITVM_HOME" -maxdepth 1 \( -name 'mmdebstrap*' -o -name 'initvm-[0-9]*' \) 2>/dev/null |
+	printf 'temporary: %s\n' "$(find "$INITVM_HOME/tmp" "$INITVM_HOME" -maxdepth 1 \( -name 'mmdebstrap*' -o -name 'initvm-[0-9]*' \) 2>/dev/null |
 		sort | tr '\n' ' ')"
 }

@@ -110,7 +110,7 @@ nothing_there() { ! something_there; }
 	local code=0
 	wait "$pid" || code=$?
 	exec 7>&-
-	[ "$code" -eq 1 ]
+	[ "$code" -eq 3 ]
 	grep -q 'connection to the VM was lost' out
 	within 20 nothing_there
 }

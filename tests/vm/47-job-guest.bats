@@ -330,7 +330,7 @@ stopped() { [ "$(vm_get base state)" = stopped ]; }
 	run job create 60 <<<'nonsense'
 	expect 2 'description'
 	run job create 60 </dev/null
-	expect 1 'broke off'
+	expect 3 'broke off'
 	run guest "$agent" --job status ../1 "$(token 60)"
 	expect 2 'decimal number'
 	run guest "$agent" --job status 60 1234

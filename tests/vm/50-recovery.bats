@@ -25,7 +25,7 @@ is_state() { [ "$(vm_get base state)" = "$1" ]; }
 	exec_pid=$!
 	wait_line "$BATS_TEST_TMPDIR/exec" running
 	need_login
-	TERMINAL_DEADLINE=120 "$TREE/tests/lib/terminal.py" raw 'expect:root@' status:1 restored -- initvm attach -n base \
+	TERMINAL_DEADLINE=120 "$TREE/tests/lib/terminal.py" raw 'expect:root@' status:3 restored -- initvm attach -n base \
 		>"$BATS_TEST_TMPDIR/attach" 2>&1 3>&- &
 	local attach_pid=$!
 	wait_line "$BATS_TEST_TMPDIR/attach" 'root@' 120

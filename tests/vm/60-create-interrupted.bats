@@ -13,6 +13,7 @@ setup_file() {
 	# Its memory and its processor are wanted now.
 	initvm stop -n base
 	new_home
+	own_temporary
 	initvm list 2>/dev/null
 	leftovers >"$BATS_FILE_TMPDIR/before"
 }
@@ -117,7 +118,7 @@ by_kill_of_daemon() {
 	kill -KILL "$pid"
 	wait_pid "$pid"
 	wait "$create_pid" || code=$?
-	[ "$code" -eq 1 ]
+	[ "$code" -eq 3 ]
 	# What it left is cleaned up by the next one, which knows what that was.
 	initvm list 2>/dev/null
 	run initvm daemon status

@@ -7,6 +7,7 @@ load ../lib/vm
 
 setup_file() {
 	new_home
+	own_temporary
 	cat "$TREE/preseed/default.cfg" "$TREE/tests/vm/base.cfg" >"$BATS_FILE_TMPDIR/base.cfg"
 	initvm list 2>/dev/null
 	leftovers >"$BATS_FILE_TMPDIR/before"
