@@ -129,6 +129,7 @@ $1/obj/%.o: %.c $$(FLAGS_STAMP)
 $1/obj/initvm/provision/guest_files.o: $$(wildcard initvm/provision/*.sh initvm/agent/*.service)
 $1/obj/initvm/provision/installer_initrd.o: $$(wildcard initvm/provision/*.sh)
 $1/obj/initvm/daemon/ssh_identity.o: initvm/daemon/ssh_guest.sh
+$1/obj/initvm/daemon/disk_grow.o: initvm/daemon/grow_guest.sh
 $1/obj/initvm/io/server.o: initvm/wire/org.varlink.service.varlink
 $1/obj/initvm/daemon/methods.o: initvm/wire/org.initvm.varlink
 $$(foreach d,$$(FOLDERS),$$(eval $$(call archive_rule,$1,$$d)))

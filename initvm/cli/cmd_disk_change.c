@@ -134,7 +134,8 @@ const struct command command_disk_resize = {
         .min_operands = 1,
         .max_operands = 1,
         .options = options,
-        .description = "A disk cannot be made smaller: 'initvm disk compact' gives the host back what is not used of it.",
+        .description = "A VM that runs has it at once. A disk cannot be made smaller: 'initvm disk compact' gives the host back "
+                       "what is not used of it.",
         .examples = "initvm disk resize 128G",
         .run = run_resize,
 };

@@ -4,8 +4,12 @@
 #include "base/file.h"
 #include "wire/varlink.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define TAIL_SIZE  1024u /* kept of the output, for the message when it fails */
 #define TAIL_LINES 6u
@@ -153,4 +157,13 @@ struct guest_exec *guest_exec_start(struct loop *loop, struct channel *channel, 
         g->deadline = loop_add_timer(loop, on_deadline, g);
         loop_timer_arm(g->deadline, timeout_ms);
         return g;
+}
+
+int guest_exec_memory(struct error *err)
+{
+        autoclose int fd = memfd_create("guest-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        if (fd < 0 || ftruncate(fd, GUEST_OUTPUT_MAX) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)
+                return error_errno(err, errno, "cannot make a file in memory");
+        return take_fd(&fd);
 }

@@ -13,5 +13,10 @@ typedef void (*guest_exec_fn)(void *userdata, const struct error *err);
 struct guest_exec *guest_exec_start(struct loop *loop, struct channel *channel, char *const *argv, int log_fd,
                                     uint64_t timeout_ms, guest_exec_fn done, void *userdata, struct error *err);
 
+/* A file for what a command prints, when that is to be read: zeros in memory, which cannot grow, so that the output ends at the
+ * first zero (memfd_create(2), F_SEAL_GROW). -1 with err. */
+#define GUEST_OUTPUT_MAX (64 * 1024)
+int guest_exec_memory(struct error *err);
+
 /* Ends it without a callback. NULL is fine. */
 void guest_exec_cancel(struct guest_exec *g);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The methods that work on the disk of a VM that does not run: each is one of org.initvm.image, which checks the parameters. */
+/* The methods that work on the disk of a VM that does not run: each is one of org.initvm.image, which checks the parameters.  One
+ * of them knows how to do it while the VM runs, too. */
+#include "daemon/disk_grow.h"
 #include "daemon/manager.h"
 #include "daemon/methods_private.h"
 #include "daemon/vm_disk.h"
@@ -73,6 +75,18 @@ static int begin(struct call *call, struct json_object *parameters, struct daemo
         return 0;
 }
 
+/* While the VM runs. */
+static int grow_disk(struct call *call, struct vm *vm, struct daemon *d, uint64_t size, struct error *err)
+{
+        struct work *w = xcalloc(1, sizeof(*w));
+
+        w->call = call;
+        if (disk_grow(vm, d, size, on_done, w, err) == 0)
+                return 0;
+        free(w);
+        return -1;
+}
+
 int methods_disk_info(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
 {
         static const struct vm_disk_options options = {.method = "Info", .doing = "having its disk looked at", .appliance = true};
@@ -90,7 +104,10 @@ int methods_check_disk(struct call *call, struct json_object *parameters, void *
 int methods_resize_disk(struct call *call, struct json_object *parameters, void *userdata, struct error *err)
 {
         static const struct vm_disk_options options = {.method = "Resize", .doing = "having its disk resized", .appliance = true};
+        struct vm *vm = manager_find(((struct daemon *)userdata)->manager, json_get_string(parameters, "name", ""), NULL);
 
+        if (vm && vm_active(vm) && !vm_busy(vm, NULL))
+                return grow_disk(call, vm, userdata, json_get_u64(parameters, "size", 0), err);
         return begin(call, parameters, userdata, &options, err);
 }
 

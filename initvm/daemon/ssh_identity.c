@@ -17,8 +17,7 @@
 #define GUEST_TIMEOUT_MS 60000u
 
 /* What the guest may print: a few host keys of some hundred bytes each. It is held in memory, so that it cannot grow beyond. */
-#define GUEST_OUTPUT_MAX (64 * 1024)
-#define HOST_KEYS_MAX    16u
+#define HOST_KEYS_MAX 16u
 
 #define KEY_FILE_MAX (64 * 1024)
 
@@ -177,16 +176,6 @@ static void on_guest_done(void *userdata, const struct error *why)
 
 /* ---- the steps */
 
-/* A file of zeros in memory that cannot grow: what is printed ends at the first zero (memfd_create(2), F_SEAL_GROW). */
-static int open_output(struct error *err)
-{
-        autoclose int fd = memfd_create("ssh-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-        if (fd < 0 || ftruncate(fd, GUEST_OUTPUT_MAX) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)
-                return error_errno(err, errno, "cannot make a file in memory");
-        return take_fd(&fd);
-}
-
 /* The VM, or that of a create's first boot. */
 static struct vm *find_vm(const struct ssh_preparation *p, struct error *err)
 {
@@ -203,7 +192,7 @@ static int ask_guest(struct ssh_preparation *p, struct error *err)
         if (!vm)
                 return -1;
         public_key = file_read(p->identity.public_key, KEY_FILE_MAX, NULL, err);
-        p->output = public_key ? open_output(err) : -1;
+        p->output = public_key ? guest_exec_memory(err) : -1;
         if (p->output < 0)
                 return -1;
         public_key[strcspn(public_key, "\n")] = '\0';

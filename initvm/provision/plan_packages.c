@@ -16,8 +16,8 @@ static const char *const areas[] = {"Africa/",    "America/", "Antarctica/", "Ar
                                     "Australia/", "Europe/",  "Indian/",     "Pacific/", "Etc/"};
 #define TZDATA_LEGACY_SINCE 13
 
-/* What the making of the machine itself runs in it, and what its console cannot do without. */
-static const char *const base[] = {"passwd", "login", "e2fsprogs", "udev", "kmod", "procps", "less"};
+/* What the making of the machine itself runs in it, what its console cannot do without, and what its disk grows by. */
+static const char *const base[] = {"passwd", "login", "e2fsprogs", "fdisk", "udev", "kmod", "procps", "less"};
 
 static void add_package(struct plan *plan, const char *name)
 {

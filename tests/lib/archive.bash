@@ -21,7 +21,7 @@ make_archive() {
 	local folder=$1 key=$2 kernel=$3 package file
 	shift 3
 	mkdir -p "$folder"/dists/trixie/main/{binary-amd64,debian-installer/binary-amd64} "$folder/pool"
-	for package in passwd login e2fsprogs udev kmod procps less tzdata systemd-timesyncd systemd-sysv linux-image-amd64; do
+	for package in passwd login e2fsprogs fdisk udev kmod procps less tzdata systemd-timesyncd systemd-sysv linux-image-amd64; do
 		printf 'Package: %s\nVersion: 1\nArchitecture: all\nFilename: pool/%s.deb\nSize: 1\nSHA256: %064d\n\n' "$package" "$package" 0
 	done >"$folder/dists/trixie/main/binary-amd64/Packages"
 	for package in "kernel-image-$kernel-di" "ext4-modules-$kernel-di"; do

@@ -78,7 +78,24 @@ root_size() { guest sh -c 'df --output=size -BM / | tail -n 1 | tr -dc 0-9'; }
 	[ "$(guest sha256sum /srv/disk-test/sub/big | cut -d ' ' -f 1)" = "$(sha256sum <"$BATS_FILE_TMPDIR/tree/sub/big" | cut -d ' ' -f 1)" ]
 }
 
-@test "while it runs nothing is done to its disk" {
+@test "resize while it runs: the guest has it at once, and again is no error; smaller is refused" {
+	local size boot
+	size=$(($(vm_get base disk.virtual) + (1 << 30)))
+	boot=$(guest cat /proc/sys/kernel/random/boot_id)
+	run initvm disk resize -n base "$size"
+	expect 0 "the disk of 'base' has"
+	[ "$(root_size)" -gt $(((size >> 20) - 1024 - 400)) ]
+	[ "$(vm_get base disk.virtual)" = "$size" ]
+	[ "$(qemu-img info -U --output=json "$(image)" | tr -d '\n' | json virtual-size)" = "$size" ]
+	[ "$(guest cat /proc/sys/kernel/random/boot_id)" = "$boot" ]
+	[ "$(guest sha256sum /srv/disk-test/sub/big | cut -d ' ' -f 1)" = "$(sha256sum <"$BATS_FILE_TMPDIR/tree/sub/big" | cut -d ' ' -f 1)" ]
+	run initvm disk resize -n base "$size"
+	expect 0
+	run initvm disk resize -n base 1G
+	expect_one_sentence 2 'cannot become smaller'
+}
+
+@test "while it runs nothing else is done to its disk" {
 	local words
 	for words in 'disk info' 'disk check' 'disk compact' 'snapshot list' reset; do
 		# shellcheck disable=SC2086

@@ -14,6 +14,7 @@ setup_file() {
 	sha256sum "$IMAGE" >"$BATS_FILE_TMPDIR/image.sha256"
 	initvm list 2>/dev/null
 	leftovers >"$BATS_FILE_TMPDIR/before"
+	others >"$BATS_FILE_TMPDIR/others"
 }
 
 teardown_file() {
@@ -29,10 +30,13 @@ adopt_until() {
 	wait_line "$BATS_TEST_TMPDIR/progress" "\"stage\":\"$1\"" 300
 }
 
-# Nothing of it runs any more, and nothing is left.
+# Processes that work for this home, but for the daemon.
+others() { "$TREE/tests/lib/processes.py" "$INITVM_HOME" | awk '$2 != "initvmd" { print $1 }' | sort; }
+
+# Nothing of it runs any more, and nothing is left but what was there before.
 settled() {
 	local pid
-	for pid in $("$TREE/tests/lib/processes.py" "$INITVM_HOME" | awk '$2 != "initvmd" { print $1 }'); do
+	for pid in $(others | comm -23 - "$BATS_FILE_TMPDIR/others"); do
 		wait_pid "$pid" 60
 	done
 	initvm list >/dev/null 2>&1

@@ -26,7 +26,6 @@ setup_file() {
 
 teardown_file() {
 	[ "$(uname -m)" = x86_64 ] || return 0
-	[ -z "${mirror_pid:-}" ] || kill "$mirror_pid"
 	# shellcheck disable=SC2046 # names have no blanks
 	[ -z "$(names)" ] || chroot_ remove $(names)
 }
@@ -34,6 +33,8 @@ teardown_file() {
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 }
+
+teardown() { [ -z "${mirror_pid:-}" ] || kill "$mirror_pid"; }
 
 @test "it says itself of which architecture it is; kernel and devices are the VM's" {
 	local architecture
