@@ -35,7 +35,10 @@ static void finish(struct growing *g, struct json_object *result, const struct e
 {
         disk_grow_done_fn done = g->done;
         void *userdata = g->userdata;
+        struct vm *vm = manager_find(g->daemon->manager, g->name, NULL);
 
+        if (vm)
+                vm->growing = false;
         virDomainFree(g->domain);
         cleanup_close(&g->output);
         free(g->name);
@@ -76,11 +79,21 @@ static int check_agent(const struct vm *vm, struct error *err)
                 vm->record.name);
 }
 
+/* What counts is QEMU's own word: a daemon that was killed may not have written down what it had grown, and libvirt would cut it
+ * off. */
 static void resize_image(void *userdata)
 {
         struct growing *g = userdata;
+        virDomainBlockInfo info;
 
-        if (virDomainBlockResize(g->domain, DISK_TARGET, g->size, VIR_DOMAIN_BLOCK_RESIZE_BYTES) < 0)
+        if (virDomainGetBlockInfo(g->domain, DISK_TARGET, &info, 0) < 0)
+                error_set(&g->err, ERR_FAILED, "the size of the disk cannot be told: %s", virt_error());
+        else if (g->size < info.capacity)
+                error_set(&g->err, ERR_INVALID,
+                          "the disk has %s already, and cannot become smaller: 'initvm disk compact' gives the host back what is "
+                          "not used of it",
+                          format_size(info.capacity));
+        else if (virDomainBlockResize(g->domain, DISK_TARGET, g->size, VIR_DOMAIN_BLOCK_RESIZE_BYTES) < 0)
                 error_set(&g->err, ERR_FAILED, "the disk cannot be resized: %s", virt_error());
 }
 
@@ -101,25 +114,22 @@ static void on_resized(void *userdata)
 
 int disk_grow(struct vm *vm, struct daemon *daemon, uint64_t size, disk_grow_done_fn done, void *userdata, struct error *err)
 {
-        const struct vm_record *r = &vm->record;
         struct growing *g;
 
         if (vm_busy(vm, err) || check_agent(vm, err) < 0)
                 return -1;
-        if (size < r->size)
-                return error_set(err, ERR_INVALID,
-                                 "the disk has %s already, and cannot become smaller: 'initvm disk compact' gives the host back "
-                                 "what is not used of it",
-                                 format_size(r->size));
+        if (vm->growing)
+                return error_set(err, ERR_STATE, "the disk of VM '%s' is being resized already", vm->record.name);
         g = xcalloc(1, sizeof(*g));
         *g = (struct growing){.daemon = daemon,
-                              .name = xstrdup(r->name),
+                              .name = xstrdup(vm->record.name),
                               .domain = vm->domain,
                               .size = size,
                               .output = -1,
                               .done = done,
                               .userdata = userdata};
         virDomainRef(g->domain);
+        vm->growing = true;
         worker_run(daemon->worker, resize_image, on_resized, g);
         return 0;
 }

@@ -34,6 +34,8 @@ struct vm {
         struct vm_disk *disk;                   /* work on the disk of the stopped VM, under way: then it is the operation */
         struct snapshot_completion *completion; /* a step of that or of a start, under way */
 
+        bool growing; /* its disk, while it runs: one at a time, or the later one could cut off what the earlier one has added */
+
         struct boot_refresh *boot_refresh; /* under way, before the shutdown */
 
         const char *operation; /* "starting", "stopping": the one under way */
