@@ -59,6 +59,7 @@ struct create {
         uint64_t stage_started;
         bool cancelled;
         bool ending;  /* failed: only the cleaning up is left */
+        bool kept;    /* ... and all that was made is in `failed` */
         bool killing; /* ... and has begun */
         struct error err;
 };
@@ -101,8 +102,12 @@ static void remove_remains(void *userdata)
         struct create *c = userdata;
         struct error err = ERROR_INIT;
 
-        if (!c->cancelled && (c->keep || c->installation) && create_keep_remains(c->folder, c->failed, c->keep, &err) < 0)
-                log_error("%s", err.message);
+        if (!c->cancelled && (c->keep || c->installation)) {
+                if (create_keep_remains(c->folder, c->failed, c->keep, &err) < 0)
+                        log_error("%s", err.message);
+                else
+                        c->kept = c->keep;
+        }
         if (create_remove_remains(c->folder, &err) < 0)
                 log_error("%s", err.message);
 }
@@ -113,6 +118,11 @@ static void on_removed(void *userdata)
 
         if (c->cancelled)
                 error_set(&c->err, ERR_CANCELLED, "cancelled; nothing was left behind");
+        if (c->kept) {
+                autofree char *text = xasprintf("what was made so far is kept in '%s'", c->failed);
+
+                report(c, progress_notice(text));
+        }
         c->done(c->userdata, NULL, &c->err);
         create_free(c);
 }

@@ -7,6 +7,8 @@
 #include "daemon/virt_stream.h"
 #include "daemon/vm_private.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,12 +48,24 @@ static void finish(struct growing *g, struct json_object *result, const struct e
         done(userdata, result, err);
 }
 
+/* The last line of what the guest has said; 0 when it is not the size. */
+static uint64_t told_size(char *output)
+{
+        size_t length = strlen(output);
+        const char *line;
+        uint64_t size = 0;
+
+        while (length > 0 && output[length - 1] == '\n')
+                output[--length] = '\0';
+        line = strrchr(output, '\n');
+        return sscanf(line ? line + 1 : output, "filesystem %" SCNu64, &size) == 1 ? size : 0;
+}
+
 static void on_grown(void *userdata, const struct error *why)
 {
         struct growing *g = userdata;
         autojson struct json_object *result = json_new();
         char text[GUEST_OUTPUT_MAX + 1] = "";
-        const char *size;
         struct error err = ERROR_INIT;
 
         if (why) {
@@ -61,9 +75,8 @@ static void on_grown(void *userdata, const struct error *why)
         }
         if (pread(g->output, text, GUEST_OUTPUT_MAX, 0) < 0)
                 text[0] = '\0';
-        size = strstr(text, "filesystem ");
         json_add_u64(result, "virtual", g->size);
-        json_add_u64(result, "filesystem", size ? strtoull(size + strlen("filesystem "), NULL, 10) : 0);
+        json_add_u64(result, "filesystem", told_size(text));
         finish(g, result, NULL);
 }
 

@@ -28,13 +28,12 @@ struct vm {
         struct agent_update *agent_update; /* under way */
         bool agent_updated;                /* and its success was not seen yet */
         bool agent_usable;                 /* it said Hello, and speaks what we speak */
-        struct json_object *binfmt;        /* what it said the VM can execute; NULL: it did not */
-        struct error agent_error;          /* why it cannot be used, when that is final */
+        bool growing; /* its disk, while it runs: one at a time, or the later one could cut off what the earlier one has added */
+        struct json_object *binfmt; /* what it said the VM can execute; NULL: it did not */
+        struct error agent_error;   /* why it cannot be used, when that is final */
 
         struct vm_disk *disk;                   /* work on the disk of the stopped VM, under way: then it is the operation */
         struct snapshot_completion *completion; /* a step of that or of a start, under way */
-
-        bool growing; /* its disk, while it runs: one at a time, or the later one could cut off what the earlier one has added */
 
         struct boot_refresh *boot_refresh; /* under way, before the shutdown */
 

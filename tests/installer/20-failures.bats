@@ -74,6 +74,21 @@ only_logs() {
 	only_logs
 }
 
+# A whole installation.
+@test "a late_command that fails: its exit status and what it has said; --keep keeps the disk too" {
+	use_installer "$INSTALLER"
+	preseed '$a d-i preseed/late_command string echo this is the reason; exit 3' >"$BATS_TEST_TMPDIR/p.cfg"
+	run initvm create -n x --method installer --image net --preseed "$BATS_TEST_TMPDIR/p.cfg" --size 8G --memory 1G --keep
+	expect 1 "in the stage 'finish'"
+	[[ $output == *"stopped with the message 'preseed/command_failed'"* && $output == *'exit code 3'* && $output == *'this is the reason'* ]]
+	[[ $output == *"what was made so far is kept in '$INITVM_HOME/failed/x'"* ]]
+	[ -z "$(entries creating)" ]
+	[ -z "$(entries vms)" ]
+	[ -z "$(qemus)" ]
+	qemu-img check -q "$INITVM_HOME/failed/x/buildenv.img"
+	grep -q 'this is the reason' "$INITVM_HOME/failed/x/installer.log"
+}
+
 @test "cancelled in the middle: nothing is left, not even logs" {
 	use_installer "$INSTALLER"
 	preseed >"$BATS_TEST_TMPDIR/p.cfg"

@@ -82,8 +82,10 @@ root_size() { guest sh -c 'df --output=size -BM / | tail -n 1 | tr -dc 0-9'; }
 	local size boot
 	size=$(($(vm_get base disk.virtual) + (1 << 30)))
 	boot=$(guest cat /proc/sys/kernel/random/boot_id)
-	run initvm disk resize -n base "$size"
-	expect 0 "the disk of 'base' has"
+	run initvm disk resize -n base "$size" --json
+	expect 0
+	[ "$(json disk.virtual <<<"${lines[-1]}")" = "$size" ]
+	[ "$(json disk.filesystem <<<"${lines[-1]}")" = "$(guest df --output=size -B1 / | tail -n 1 | tr -dc 0-9)" ]
 	[ "$(root_size)" -gt $(((size >> 20) - 1024 - 400)) ]
 	[ "$(vm_get base disk.virtual)" = "$size" ]
 	[ "$(qemu-img info -U --output=json "$(image)" | tr -d '\n' | json virtual-size)" = "$size" ]

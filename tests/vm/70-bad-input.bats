@@ -123,6 +123,24 @@ create_and_fill() {
 	END
 	run initvm create -n bad --preseed "$BATS_TEST_TMPDIR/late.cfg" --size 8G
 	failed_with late_command 'this is the reason' 3
+	[ -z "$(entries failed)" ]
+}
+
+@test "--keep: what a create that failed has made can be looked into, and the next one takes its place" {
+	cat "$BATS_FILE_TMPDIR/base.cfg" - >"$BATS_TEST_TMPDIR/early.cfg" <<-'END'
+		d-i preseed/early_command string echo made >/root/made; exit 4
+	END
+	run initvm create -n bad --preseed "$BATS_TEST_TMPDIR/early.cfg" --size 8G --keep
+	expect 1 early_command
+	[[ $output == *"what was made so far is kept in '$INITVM_HOME/failed/bad'"* ]]
+	[ -z "$(entries vms)" ]
+	[ -z "$(entries creating)" ]
+	[ -z "$(processes qemu-)" ]
+	qemu-img check -q "$INITVM_HOME/failed/bad/buildenv.img"
+	grep -q early_command "$INITVM_HOME/failed/bad/console.log"
+	run create --mirror http://127.0.0.1:1/debian
+	failed_with '127\.0\.0\.1:1'
+	[ -z "$(entries failed)" ]
 }
 
 @test "a package that does not exist is named" {
