@@ -3,34 +3,24 @@
 
 #include "base/file.h"
 #include "base/paths.h"
-#include "base/process.h"
-#include "daemon/reaper.h"
-#include "io/conn.h"
+#include "daemon/child.h"
 #include "wire/varlink.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LOG_TAIL 1500 /* bytes of the log that are quoted when the child died without a word */
 
 struct task_child {
-        struct loop *loop;
-        pid_t pid;
+        struct child *child; /* the call and its answers go through fd 3 */
         const char *program;
         char *log;
-        struct conn *conn;
-        struct loop_source *exit;
         task_child_progress_fn progress;
         task_child_done_fn done;
         void *userdata;
-        int wait_status;
-        bool ended; /* its end of the connection */
         bool answered;
         struct json_object *result; /* of the answer; NULL: it is `err` */
         struct error err;
@@ -76,7 +66,7 @@ static void on_input(void *userdata)
         for (;;) {
                 struct error err = ERROR_INIT;
                 autojson struct json_object *message = NULL;
-                int r = varlink_take(conn_input(c->conn), &message, &err);
+                int r = varlink_take(conn_input(child_conn(c->child)), &message, &err);
 
                 if (r == 0)
                         return;
@@ -91,47 +81,27 @@ static void on_input(void *userdata)
         }
 }
 
-static void explain_exit(struct task_child *c)
+static void explain_exit(struct task_child *c, int wait_status)
 {
         struct error err = ERROR_INIT;
         autofree char *text = file_read(c->log, 16u << 20, NULL, NULL);
         size_t n = text ? strlen(text) : 0;
 
-        error_set(&err, ERR_FAILED, "%s ended without a result (%s)%s%s", c->program, process_status_text(c->wait_status),
+        error_set(&err, ERR_FAILED, "%s ended without a result (%s)%s%s", c->program, process_status_text(wait_status),
                   n ? "; its log ends with:\n" : "", n ? text + (n > LOG_TAIL ? n - LOG_TAIL : 0) : "");
         keep_answer(c, NULL, &err);
 }
 
-/* When it has gone and all that it said was heard, in whichever order that is noticed. */
-static void tell_when_gone(struct task_child *c)
+static void on_ended(void *userdata, int wait_status)
 {
-        if (c->pid > 0 || !c->ended)
-                return;
+        struct task_child *c = userdata;
+
         if (!c->answered)
-                explain_exit(c);
+                explain_exit(c, wait_status);
         autojson struct json_object *result = take_ptr(c->result);
         struct error err = c->err;
         c->done(c->userdata, result, result ? NULL : &err); /* frees us */
 }
-
-static void on_ended(void *userdata)
-{
-        struct task_child *c = userdata;
-
-        c->ended = true;
-        tell_when_gone(c);
-}
-
-static void on_child_exit(void *userdata, int wait_status)
-{
-        struct task_child *c = userdata;
-
-        c->pid = 0;
-        c->wait_status = wait_status;
-        tell_when_gone(c);
-}
-
-static const struct conn_events conn_events = {.input = on_input, .ended = on_ended};
 
 /* Our environment with the mark by which recovery finds what belongs to this folder. */
 static char **child_environment(const char *folder)
@@ -145,80 +115,57 @@ static char **child_environment(const char *folder)
         return environment;
 }
 
-/* *ret_socket: our end of its fd 3. */
-static int spawn(const struct task_child_options *o, const char *log, int *ret_socket, pid_t *ret_pid, struct error *err)
+static struct child *start(const struct task_child_options *o, struct task_child *c, struct loop *loop, struct error *err)
 {
+        static const struct child_events child_events = {.input = on_input, .ended = on_ended};
         autofree char *program = paths_program(o->program, err);
         autostrv char **environment = child_environment(o->folder);
-        autoclose int log_fd = -1;
-        int pair[2], r;
+        autoclose int log_fd = program ? open(c->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+        char *argv[] = {program, NULL};
+        const struct process_fd fds[] = {{log_fd, 1}, {log_fd, 2}, {CHILD_CONNECTION, 3}, {o->held_fd, TASK_HELD_FD}};
+        const struct child_options options = {
+                .argv = argv, .environment = environment, .fds = fds, .n_fds = ARRAY_SIZE(fds) - (o->held_fd < 0)};
 
         if (!program)
-                return -1;
-        log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (log_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return error_errno(err, errno, "cannot prepare '%s'", o->folder);
-        char *argv[] = {program, NULL};
-        const struct process_fd fds[] = {{log_fd, 1}, {log_fd, 2}, {pair[1], 3}, {o->held_fd, TASK_HELD_FD}};
-        const struct process_options options = {.fds = fds,
-                                                .n_fds = ARRAY_SIZE(fds) - (o->held_fd < 0),
-                                                .environment = environment,
-                                                .cwd = "/",
-                                                .new_group = true,
-                                                .death_signal = SIGTERM};
-        r = process_spawn(argv, &options, ret_pid, err);
-        close(pair[1]);
-        if (r < 0) {
-                close(pair[0]);
-                return -1;
+                return NULL;
+        if (log_fd < 0) {
+                error_errno(err, errno, "cannot write '%s'", c->log);
+                return NULL;
         }
-        *ret_socket = pair[0];
-        return 0;
+        return child_start(loop, &options, &child_events, c, err);
 }
 
 struct task_child *task_child_start(struct loop *loop, const struct task_child_options *o, struct json_object *owned_parameters,
                                     task_child_progress_fn progress, task_child_done_fn done, void *userdata, struct error *err)
 {
-        autofree char *log = xasprintf("%s/%s", o->folder, o->log);
-        struct task_child *c;
-        int socket;
-        pid_t pid;
+        struct task_child *c = xcalloc(1, sizeof(*c));
 
-        if (spawn(o, log, &socket, &pid, err) < 0) {
-                json_object_put(owned_parameters);
-                return NULL;
-        }
-        c = xcalloc(1, sizeof(*c));
-        c->loop = loop;
-        c->pid = pid;
         c->program = o->program;
-        c->log = take_ptr(log);
+        c->log = xasprintf("%s/%s", o->folder, o->log);
         c->progress = progress;
         c->done = done;
         c->userdata = userdata;
-        c->conn = conn_new(loop, socket, &conn_events, c);
-        c->exit = loop_add_child(loop, pid, on_child_exit, c);
-        varlink_write_call(conn_output(c->conn), o->method, owned_parameters, VARLINK_MORE);
-        conn_flush(c->conn);
+        c->child = start(o, c, loop, err);
+        if (!c->child) {
+                json_object_put(owned_parameters);
+                task_child_free(c);
+                return NULL;
+        }
+        varlink_write_call(conn_output(child_conn(c->child)), o->method, owned_parameters, VARLINK_MORE);
+        conn_flush(child_conn(c->child));
         return c;
 }
 
 void task_child_cancel(struct task_child *c)
 {
-        conn_end_output(c->conn);
+        conn_end_output(child_conn(c->child));
 }
 
 void task_child_free(struct task_child *c)
 {
         if (!c)
                 return;
-        if (c->pid > 0) {
-                loop_source_free(take_ptr(c->exit));
-                /* The end of its fd 3 tells it to clean up and go. */
-                reaper_take(c->loop, c->pid);
-        }
-        loop_source_free(c->exit);
-        conn_free(c->conn);
+        child_free(c->child); /* the end of its fd 3 tells it to clean up and go */
         json_object_put(c->result);
         free(c->log);
         free(c);

@@ -1,39 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "image/appliance.h"
 
-#include "base/file.h"
 #include "image/guest.h"
+#include "io/run_hook.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
-
-/* Both sides read a file from its start. */
-static struct json_object *read_json(int fd, struct error *err)
-{
-        autobuf struct buf b = {0};
-        ssize_t n;
-
-        while ((n = pread(fd, buf_reserve(&b, 65536), 65536, (off_t)buf_size(&b))) > 0)
-                buf_commit(&b, (size_t)n);
-        if (n < 0) {
-                error_errno(err, errno, "cannot read what the other process has written");
-                return NULL;
-        }
-        return json_parse((const char *)buf_head(&b), buf_size(&b), err);
-}
-
-static int write_json(int fd, struct json_object *o, struct error *err)
-{
-        const char *line = json_line(o);
-
-        return fd >= 0 && fd_write_all(fd, line, strlen(line)) == 0
-                       ? 0
-                       : error_errno(err, errno, "cannot write for the other process");
-}
 
 /* ---- the side of the run */
 
@@ -53,7 +26,7 @@ int appliance_run(struct run *run, const char *operation, struct json_object *pa
 
         json_add_string(o, "operation", operation);
         json_add(o, "request", json_object_get(parameters));
-        if (result < 0 || write_json(request, o, err) < 0)
+        if (result < 0 || run_hook_write(request, o, err) < 0)
                 return -1;
         run->hook_error = (struct error)ERROR_INIT;
         run_stage(run, "appliance", "starting the appliance");
@@ -65,49 +38,26 @@ int appliance_run(struct run *run, const char *operation, struct json_object *pa
                 *err = run->hook_error;
                 return -1;
         }
-        *ret = read_json(result, err);
+        *ret = run_hook_read(result, err);
         return *ret ? 0 : -1;
 }
 
 /* ---- the process */
 
-static void report(struct json_object *owned)
-{
-        autofree char *line = xasprintf("%s\n", json_line(owned));
-
-        /* Without a reader the run has ended, and this process is about to. */
-        if (fd_write_all(APPLIANCE_FD_REPORT, line, strlen(line)) < 0)
-                _exit(1);
-        json_object_put(owned);
-}
-
 void guest_stage(const char *stage, const char *text)
 {
-        struct json_object *o = json_new();
-
-        json_add_string(o, "stage", stage);
-        json_add_string(o, "text", text);
-        report(o);
-}
-
-static void report_error(const struct error *err)
-{
-        struct json_object *o = json_new();
-
-        json_add_string(o, "error", error_wire_name(err->code));
-        json_add_string(o, "message", err->message);
-        report(o);
+        run_hook_stage(APPLIANCE_FD_REPORT, stage, text);
 }
 
 static int serve(struct error *err)
 {
-        autojson struct json_object *o = read_json(APPLIANCE_FD_REQUEST, err), *result = json_new();
+        autojson struct json_object *o = run_hook_read(APPLIANCE_FD_REQUEST, err), *result = json_new();
         struct image_request request;
 
         if (!o || image_request_read(&request, json_get(o, "request"), err) < 0 ||
             guest_operate(json_get_string(o, "operation", ""), &request, result, err) < 0)
                 return -1;
-        return write_json(APPLIANCE_FD_RESULT, result, err);
+        return run_hook_write(APPLIANCE_FD_RESULT, result, err);
 }
 
 int appliance_main(void)
@@ -122,6 +72,6 @@ int appliance_main(void)
         signal(SIGPIPE, SIG_IGN);
         if (serve(&err) == 0)
                 return 0;
-        report_error(&err);
+        run_hook_error(APPLIANCE_FD_REPORT, &err);
         return 1;
 }

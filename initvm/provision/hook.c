@@ -4,12 +4,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/util.h"
+#include "io/run_hook.h"
 #include "provision/guest.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,8 +21,6 @@ int hook_input_save(const char *image_path, const char *preseed_path, const char
 {
         autojson struct json_object *o = json_new();
         struct json_object *image = json_parse_file(image_path, err);
-        autoclose int fd = memfd_create("hook-input", MFD_CLOEXEC);
-        const char *line;
 
         if (!image)
                 return -1;
@@ -37,10 +35,7 @@ int hook_input_save(const char *image_path, const char *preseed_path, const char
         json_add_string(o, "rootUuid", layout->root_uuid);
         json_add_string(o, "swapUuid", layout->swap_uuid);
         json_add_string(o, "efiId", layout->efi_id);
-        line = json_line(o);
-        if (fd < 0 || fd_write_all(fd, line, strlen(line)) < 0)
-                return error_errno(err, errno, "keeping the plan");
-        return take_fd(&fd);
+        return run_hook_memory("hook-input", o, err);
 }
 
 static void input_done(struct hook_input *in)
@@ -51,24 +46,9 @@ static void input_done(struct hook_input *in)
         free(in->keys);
 }
 
-/* From its start, wherever an earlier reader of the same file left the offset. */
-static struct json_object *read_input(struct error *err)
-{
-        autobuf struct buf b = {0};
-        ssize_t n;
-
-        while ((n = pread(HOOK_FD_INPUT, buf_reserve(&b, 65536), 65536, (off_t)buf_size(&b))) > 0)
-                buf_commit(&b, (size_t)n);
-        if (n < 0) {
-                error_errno(err, errno, "reading the plan");
-                return NULL;
-        }
-        return json_parse((const char *)buf_head(&b), buf_size(&b), err);
-}
-
 static int input_load(struct hook_input *in, struct error *err)
 {
-        autojson struct json_object *o = read_input(err);
+        autojson struct json_object *o = run_hook_read(HOOK_FD_INPUT, err);
         struct plan_overrides overrides;
         const char *text, *path;
 
@@ -94,34 +74,6 @@ static int input_load(struct hook_input *in, struct error *err)
         return 0;
 }
 
-static void report(struct json_object *owned)
-{
-        autofree char *line = xasprintf("%s\n", json_line(owned));
-
-        /* Without a reader the run has ended, and this process is about to. */
-        if (fd_write_all(HOOK_FD_REPORT, line, strlen(line)) < 0)
-                _exit(1);
-        json_object_put(owned);
-}
-
-static void report_stage(const char *stage, const char *text)
-{
-        struct json_object *o = json_new();
-
-        json_add_string(o, "stage", stage);
-        json_add_string(o, "text", text);
-        report(o);
-}
-
-static void report_error(const struct error *err)
-{
-        struct json_object *o = json_new();
-
-        json_add_string(o, "error", error_wire_name(err->code));
-        json_add_string(o, "message", err->message);
-        report(o);
-}
-
 /* Runs a function inside the root, in a child: there is no way back out of it. The child tells its error by itself. */
 static int in_root(const char *root, int (*fn)(void *userdata, struct error *err), void *userdata)
 {
@@ -135,7 +87,7 @@ static int in_root(const char *root, int (*fn)(void *userdata, struct error *err
                         error_errno(&why, errno, "cannot enter '%s'", root);
                 else if (fn(userdata, &why) == 0)
                         _exit(0);
-                report_error(&why);
+                run_hook_error(HOOK_FD_REPORT, &why);
                 _exit(1);
         }
         while (pid > 0 && waitpid(pid, &status, 0) < 0)
@@ -189,7 +141,7 @@ static int customize(const struct hook_input *in, const char *root, struct error
         int result = read_keys(in, keys, err);
 
         if (result == 0) {
-                report_stage("configure", "applying the preseed's answers");
+                run_hook_stage(HOOK_FD_REPORT, "configure", "applying the preseed's answers");
                 result = in_root(root, customize_inside, &guest); /* the child has told why */
         }
         for (size_t i = 0; i <= in->plan->n_sources; i++)
@@ -197,7 +149,7 @@ static int customize(const struct hook_input *in, const char *root, struct error
         free(keys);
         if (result < 0)
                 return -1;
-        report_stage("filesystem", "making the root file system");
+        run_hook_stage(HOOK_FD_REPORT, "filesystem", "making the root file system");
         return disk_make_root(HOOK_FD_DISK, root, &in->layout, in->plan->filesystem, err);
 }
 
@@ -219,6 +171,6 @@ int hook_main(int argc, char **argv)
                 result = error_set(&err, ERR_INVALID, "there is no hook '%s'", argv[1]);
         input_done(&in);
         if (result < 0 && err.code != ERR_NONE)
-                report_error(&err);
+                run_hook_error(HOOK_FD_REPORT, &err);
         return result < 0 ? 1 : 0;
 }
