@@ -264,7 +264,7 @@ check-vm: all ## the suite on a real guest; TESTS='tests/vm/30-exec.bats' runs a
 check-foreign: all ## Debian packages built as jobs in a guest; INITVM_TEST_CACHE=/some/folder keeps the Debian
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-foreign tests/foreign
 
-check-load: all ## a thousand build jobs at once, and a log of 1 GB; the jobs have five minutes
+check-load: all ## a thousand build jobs at once, a log of 1 GB, a file of 20 GB that is given back; the jobs have five minutes
 	@INITVM_BIN=$(CURDIR)/$(BUILD)/bin scripts/run-tests check-load tests/load
 
 check-installer: all ## installations with debian-installer, and how they fail; hours on software emulation
@@ -298,6 +298,7 @@ install: all ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -m 755 $(BUILD)/bin/initvmd $(BUILD)/bin/initvm-provision $(BUILD)/bin/initvm-target $(BUILD)/bin/initvm-image $(BUILD)/bin/initvm-ssh $(BUILD)/bin/initvm-agent $(DESTDIR)$(LIBEXECDIR)/
 	$(INSTALL) -m 644 images/*.json $(DESTDIR)$(DATADIR)/images/
 	$(INSTALL) -m 644 preseed/*.cfg $(DESTDIR)$(DATADIR)/preseed/
+	$(INSTALL) -m 644 initvm/wire/org.initvm.varlink $(DESTDIR)$(DATADIR)/
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/preseed/examples $(DESTDIR)$(COMPLETION_BASH) $(DESTDIR)$(COMPLETION_ZSH) $(DESTDIR)$(COMPLETION_FISH)
 	$(INSTALL) -m 644 preseed/examples/*.cfg $(DESTDIR)$(DATADIR)/preseed/examples/
 	$(BUILD)/bin/initvm completion bash >$(DESTDIR)$(COMPLETION_BASH)/initvm

@@ -12,6 +12,8 @@
 #include "chroot/command_private.h"
 #include "chroot/confined_lines.h"
 #include "chroot/containerfile.h"
+#include "chroot/native.h"
+#include "chroot/native_cache.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +36,7 @@ struct build {
         struct new_chroot new;
         char *folder; /* beside the tree */
         struct containerfile file;
+        struct native_cache native;            /* of the chroot that it is built on first */
         char *failed;                          /* what buildah gives as the reason */
         const struct containerfile_step *step; /* the last one that was begun */
         char *tail[TAIL_SHOWN];
@@ -81,8 +84,8 @@ static int run_apt(const char *command, struct error *err)
                 ;
         return status == 0 ? 0
                            : error_set(err, ERR_FAILED,
-                                       "'%s' ended with %s; 'initvm exec -- apt-get install buildah netavark' shows why", command,
-                                       process_status_text(status));
+                                       "'%s' has ended (%s); 'initvm exec -- apt-get install buildah netavark' shows why",
+                                       command, process_status_text(status));
 }
 
 static int install_buildah(struct error *err)
@@ -178,7 +181,9 @@ static int explain(const struct build *b, struct error *err)
         }
         text = buf_take_string(&tail);
         if (strstr(text, "o space left on device") || (b->failed && strstr(b->failed, "o space left on device")))
-                return error_set(err, ERR_NO_SPACE, "no space is left on the VM's disk; remove chroots, or make a larger VM");
+                return error_set(
+                        err, ERR_NO_SPACE,
+                        "no space is left on the VM's disk; remove chroots, or make it larger with 'initvm disk resize SIZE'");
         if (!b->step)
                 return error_set(err, ERR_FAILED, "buildah could not build it: %s%s", b->failed ? b->failed : "it gave no reason",
                                  text);
@@ -202,6 +207,15 @@ static int use_base(struct build *b, const struct containerfile_base *base, stru
         return -1;
 }
 
+/* Programs of another chroot, which a later FROM may name, are not those of the table: they run themselves. */
+static void add_native(const struct build *b, char ***argv)
+{
+        if (!b->native.folder)
+                return;
+        strv_addf(argv, "--volume=%s/helpers:" NATIVE_FOLDER ":ro", b->native.folder);
+        strv_add(argv, "--env=" NATIVE_APT_CONFIG);
+}
+
 static int run_script(struct build *b, struct error *err)
 {
         struct confined_lines run = {.timeout_ms = BUILD_TIMEOUT_MS, .line = on_line, .userdata = b};
@@ -216,10 +230,21 @@ static int run_script(struct build *b, struct error *err)
         strv_add(&argv, "--");
         for (char *const *argument = b->c->build_arguments; argument && *argument; argument++)
                 strv_addf(&argv, "--build-arg=%s", *argument);
+        add_native(b, &argv);
         run.argv = argv;
         if (confined_lines_run(&run, &status, err) < 0)
                 return -1;
         return status == 0 ? 0 : explain(b, err);
+}
+
+/* Without helpers everything is as well, if slower. */
+static void find_native(struct build *b)
+{
+        const char *name = b->file.n_bases > 0 ? b->file.bases[0].name : NULL;
+        autofree char *root = name ? xasprintf("%s/%s/root", b->c->store->chroots, name) : NULL;
+
+        if (name && !b->c->no_native)
+                native_cache_open(b->c->store, name, root, &b->native, NULL);
 }
 
 static int make(struct build *b, struct error *err)
@@ -227,7 +252,10 @@ static int make(struct build *b, struct error *err)
         for (size_t i = 0; i < b->file.n_bases; i++)
                 if (use_base(b, &b->file.bases[i], err) < 0)
                         return -1;
-        if (install_buildah(err) < 0 || run_script(b, err) < 0)
+        if (install_buildah(err) < 0)
+                return -1;
+        find_native(b);
+        if (run_script(b, err) < 0)
                 return -1;
         return tree_remove(b->folder, err);
 }
@@ -249,7 +277,7 @@ static struct json_object *describe(const struct build *b)
 
 int chroot_build(struct chroot_command *c, struct error *err)
 {
-        struct build b = {.c = c, .new = NEW_CHROOT_INIT};
+        struct build b = {.c = c, .new = NEW_CHROOT_INIT, .native = NATIVE_CACHE_INIT};
         int r = -1;
 
         if (chroot_check_new(c->store, c->operands[0], err) == 0 && store_new(c->store, &b.new, err) == 0) {
@@ -259,6 +287,7 @@ int chroot_build(struct chroot_command *c, struct error *err)
         }
         new_chroot_done(&b.new);
         containerfile_done(&b.file);
+        native_cache_done(&b.native);
         free(b.folder);
         free(b.failed);
         for (size_t i = 0; i < TAIL_SHOWN; i++)

@@ -37,3 +37,4 @@ chmod 0755 "$result" # buildah's own layers have another mode
 for file in hosts hostname resolv.conf; do # the places where it shows those of the VM
 	[ -s "$result/etc/$file" ] || rm -f "$result/etc/$file"
 done
+rmdir "$result/run/initvm-native" 2>/dev/null || true # as is the one where programs of the VM were mounted

@@ -85,7 +85,9 @@ static int explain(struct saying *s, struct error *err)
         }
         text = buf_take_string(&b);
         if (strstr(text, "No space left on device") || (s->reason && strstr(s->reason, "No space left on device")))
-                return error_set(err, ERR_NO_SPACE, "no space is left on the VM's disk; remove chroots, or make a larger VM");
+                return error_set(
+                        err, ERR_NO_SPACE,
+                        "no space is left on the VM's disk; remove chroots, or make it larger with 'initvm disk resize SIZE'");
         return error_set(err, ERR_FAILED, "mmdebstrap could not make the chroot: %s%s",
                          s->reason ? s->reason : "it gave no reason", text);
 }

@@ -38,6 +38,9 @@ extern const struct native_program native_programs[];
  * is nothing to gain, and then also no folder: it is none of Debian, of the VM's own architecture, or of other versions. */
 int native_lay_out(const char *folder, const char *root, struct error *err);
 
+/* What makes apt, and what it calls, find them: apt.conf(5). */
+#define NATIVE_APT_CONFIG "APT_CONFIG=" NATIVE_FOLDER "/apt.conf"
+
 /* What makes programs find them: PATH and APT_CONFIG. An APT_CONFIG that is set already is left alone. */
 void native_environment(char ***environment);
 

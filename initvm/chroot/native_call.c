@@ -38,7 +38,7 @@ void native_environment(char ***environment)
                 }
         }
         if (!configured)
-                strv_add(environment, "APT_CONFIG=" NATIVE_FOLDER "/apt.conf");
+                strv_add(environment, NATIVE_APT_CONFIG);
 }
 
 /* The path that execve(2) was called with, getauxval(3): argv[0] may be anything. */

@@ -66,7 +66,8 @@ const struct command command_chroot_import = {
         .options = import_options,
         .description = "A tar archive of a root filesystem, compressed or not; '-' is standard input. It is not trusted: nothing "
                        "outside of the "
-                       "new chroot is touched, whatever it holds. Devices and sockets are left out. A folder is taken with the "
+                       "new chroot is touched, whatever it holds. Devices in its /dev are left out; an archive with others is "
+                       "refused, as are absolute names, '..' and paths through links. A folder is taken with the "
                        "owners that it "
                        "has here, so that it must have been made by root.",
         .examples = "initvm chroot import box box.tar.zst\n"

@@ -67,6 +67,8 @@ static int call_agent(const struct invocation *inv, const struct source *source,
                         return error_set(err, ERR_INVALID, "'--build-arg %s' must be NAME=VALUE", *argument);
                 strv_addf(&words, "--build-arg=%s", *argument);
         }
+        if (!arguments_switch(&inv->arguments, "accelerate", true))
+                strv_add(&words, "--no-native");
         strv_add(&words, "--");
         strv_add(&words, inv->operands[0]);
         if (filter_start(&f, write_source, source, false, err) < 0)
@@ -105,6 +107,7 @@ static const struct option_spec options[] = {
          .type = OPTION_LIST,
          .argument = "NAME=VALUE",
          .help = "a value for an ARG of the Dockerfile; may be repeated"},
+        ACCELERATE_OPTION,
         OPTION_JSON_HELP,
         {0},
 };

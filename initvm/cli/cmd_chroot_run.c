@@ -61,8 +61,10 @@ static int run_in_chroot(const struct invocation *inv, const char *command, bool
 static int run_run(const struct invocation *inv, struct error *err)
 {
         if (!inv->behind[0])
-                return error_set(err, ERR_INVALID, "something is missing behind 'chroot run %s': -- COMMAND [ARGUMENT...]",
-                                 inv->operands[0]);
+                return error_set(err, ERR_INVALID,
+                                 "something is missing behind 'chroot run %s': -- COMMAND [ARGUMENT...]; 'initvm chroot shell "
+                                 "%s' is a shell",
+                                 inv->operands[0], inv->operands[0]);
         return run_in_chroot(inv, "run", arguments_flag(&inv->arguments, "tty"), false, err);
 }
 
@@ -125,7 +127,7 @@ const struct command command_chroot_run = {
                 "discarded, unless --save-as or --save is given and the command succeeds. --save needs that nobody else uses the "
                 "chroot.",
         .examples = "initvm chroot run box -- uname -m\n"
-                    "initvm chroot run box --user build --bind /srv/hello:/src -C /src -- dpkg-buildpackage -us -uc\n"
+                    "initvm chroot run box -b /srv/hello:/src -C /src -- dpkg-buildpackage -b\n"
                     "initvm chroot run box --save-as box-gcc -- apt-get install -y gcc",
         .run = run_run,
 };

@@ -26,7 +26,7 @@ static void print_status(struct json_object *status)
         autofree char *uptime = text_duration(json_get_u64(status, "uptime", 0));
         struct json_object *recovered = json_get(status, "recovered");
 
-        printf("initvmd %s runs for %s, pid %llu\n", json_get_string(status, "version", "?"), uptime,
+        printf("initvmd %s has run for %s, pid %llu\n", json_get_string(status, "version", "?"), uptime,
                (unsigned long long)json_get_u64(status, "pid", 0));
         printf("memory      %s\n", format_size(json_get_u64(status, "memory", 0)));
         printf("clients     %llu\n", (unsigned long long)json_get_u64(status, "clients", 0));
@@ -141,6 +141,8 @@ static int run(const struct invocation *inv, struct error *err)
 {
         const char *what = inv->operands[0];
 
+        if (inv->json && !streq(what, "status"))
+                return error_set(err, ERR_INVALID, "--json goes with 'daemon status' only");
         if (streq(what, "status"))
                 return show_status(inv, err);
         if (streq(what, "start"))

@@ -12,11 +12,12 @@ const struct command command_disk = {
         .name = "disk",
         .group = GROUP_MACHINE,
         .flags = COMMAND_VM,
-        .summary = "look into, check, resize, export or import the disk of a stopped VM",
+        .summary = "look into, check, resize, export or import the disk of a VM",
         .words = "info|check|resize|compact|ls|cat|cp|export|import",
         .subcommands = subcommands,
         .description =
-                "These work on buildenv.img while the VM is stopped. Those that look into it start a small helper VM "
+                "These work on buildenv.img while the VM is stopped; 'resize' also while it runs. Those that look into it start "
+                "a small helper VM "
                 "(libguestfs), which takes some seconds, under software emulation about half a minute. Whatever interrupts "
                 "them, the disk is as it was or as it should be, and never between.",
         .examples = "initvm disk info\n"

@@ -20,7 +20,7 @@ static int run_resize(const struct invocation *inv, struct error *err)
         int r;
 
         if (parse_size(inv->operands[0], &size) < 0 || size < OPTION_SIZE_MIN)
-                return error_set(err, ERR_INVALID, "'%s' is not a size, as '128G' is", inv->operands[0]);
+                return error_set(err, ERR_INVALID, "'%s' is no size of a disk: write one as '128G'", inv->operands[0]);
         parameters = json_new();
         json_add_u64(parameters, "size", size);
         r = disk_call(inv, "org.initvm.ResizeDisk", parameters,

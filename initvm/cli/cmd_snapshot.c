@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* initvm snapshot, and initvm reset, which restores the one that create has made. */
 #include "cli/commands.h"
+#include "cli/daemon.h"
 #include "cli/disk.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -58,10 +59,12 @@ static int run_remove(const struct invocation *inv, struct error *err)
 
 static int run_reset(const struct invocation *inv, struct error *err)
 {
-        autojson struct json_object *disk = NULL;
+        autojson struct json_object *disk = NULL, *vm = NULL;
+        autoclient struct client *c = NULL;
         int r = call(inv, "org.initvm.RestoreSnapshot", SNAPSHOT_CREATED, &disk, err);
+        struct error other = ERROR_INIT;
 
-        if (r < 0 && err->code == ERR_NOT_FOUND)
+        if (r < 0 && err->code == ERR_NOT_FOUND && daemon_connect(&c, &other) == 0 && vm_status(c, inv, &vm, &other) == 0)
                 error_prefix(err, "VM '%s' cannot be reset: its snapshot '" SNAPSHOT_CREATED "' was removed, or never made",
                              inv->name);
         return tell(inv, r, disk, "reset to the snapshot '%s': '%s' is as create has left it\n", SNAPSHOT_CREATED);

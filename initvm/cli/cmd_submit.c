@@ -159,10 +159,10 @@ const struct command command_submit = {
                 "own; "
                 "128+N: signal N ended it, 127: no such command, 126: cannot be executed, 125: initvm, the chroot or the VM "
                 "failed, 124: "
-                "a limit of time passed, 130: cancelled.\n"
+                "a limit of time passed, 130: cancelled, 137: not enough memory, 1: an artifact is missing.\n"
                 "Ctrl-C on a terminal detaches, and the job goes on; SIGTERM cancels it. After a failure its workspace is kept.",
         .examples = "initvm submit -- uname -a\n"
-                    "initvm submit --input src --artifact 'src/*.deb' --suite trixie -- sh -c 'cd src && make deb'\n"
+                    "initvm submit -i src -A 'src/*.deb' -s trixie -- make -C src deb\n"
                     "initvm submit hello_2.10-3.dsc --arch armhf --output out\n"
                     "initvm submit --detach job.json",
         .run = run,

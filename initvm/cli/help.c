@@ -85,7 +85,7 @@ void help_command(const struct command *c, struct buf *out)
                 help_usage(c, out);
         buf_printf(out, c->subcommands ? "" : "\n");
         if (c->alias)
-                buf_printf(out, "alias: initvm %s\n", c->alias);
+                buf_printf(out, "alias: initvm %s%s%s\n", c->parent ? c->parent->name : "", c->parent ? " " : "", c->alias);
         if (c->description) {
                 buf_printf(out, "\n");
                 text_append_wrapped(out, c->description, 0, HELP_WIDTH);

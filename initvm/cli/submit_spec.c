@@ -7,6 +7,7 @@
 #include "wire/job_spec.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <math.h>
@@ -83,6 +84,17 @@ const struct option_spec submit_options[] = {
 static void set_text(struct json_object *o, const char *key, const struct arguments *a, const char *option)
 {
         json_add_string(o, key, arguments_text(a, option, NULL));
+}
+
+/* What the file calls otherwise is named as the option here. */
+static int check_range(const struct arguments *a, const char *option, uint64_t min, uint64_t max, struct error *err)
+{
+        uint64_t n = arguments_number(a, option, min);
+
+        if (n < min || n > max)
+                return error_set(err, ERR_INVALID, "--%s must be from %" PRIu64 " to %" PRIu64 ", not %" PRIu64, option, min, max,
+                                 n);
+        return 0;
 }
 
 static void set_number(struct json_object *o, const char *key, const struct arguments *a, const char *option)
@@ -162,6 +174,8 @@ static int add_limits(struct json_object *spec, const struct arguments *a, struc
 
 static int add_options(struct json_object *spec, const struct arguments *a, struct error *err)
 {
+        if (check_range(a, "priority", 1, JOB_PRIORITY_MAX, err) < 0 || check_range(a, "retry-lost", 0, JOB_RETRIES_MAX, err) < 0)
+                return -1;
         set_text(spec, "chroot", a, "chroot");
         set_text(spec, "architecture", a, "arch");
         set_text(spec, "suite", a, "suite");

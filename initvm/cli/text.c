@@ -36,7 +36,7 @@ unsigned text_distance(const char *a, const char *b)
 
 const char *text_nearest(const char *word, const char *const *candidates, size_t n)
 {
-        unsigned best = (unsigned)strlen(word) / 3 + 1; /* about a third of the letters may be wrong */
+        unsigned best = ((unsigned)strlen(word) + 1) / 3; /* about a third of the letters may be wrong */
         const char *nearest = NULL;
 
         for (size_t i = 0; i < n; i++) {

@@ -31,12 +31,12 @@
                  .letter = 'm',                                                                                                  \
                  .type = OPTION_SIZE,                                                                                            \
                  .argument = "SIZE",                                                                                             \
-                 .help = "memory of the VM (default: from the host's)"},                                                         \
+                 .help = "memory of the VM (default: a quarter of the host's, 2G to 16G)"},                                      \
                 {.name = "cpus",                                                                                                 \
                  .letter = 'c',                                                                                                  \
                  .type = OPTION_NUMBER,                                                                                          \
                  .argument = "N",                                                                                                \
-                 .help = "CPUs of the VM (default: the host's)"},                                                                \
+                 .help = "CPUs of the VM (default: the host's, at most 16)"},                                                    \
                 {.name = "mirror",                                                                                               \
                  .type = OPTION_STRING,                                                                                          \
                  .argument = "URL",                                                                                              \

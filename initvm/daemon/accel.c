@@ -205,7 +205,7 @@ static void conclude(struct probe *p, int wait_status)
         } else {
                 autofree char *said = buf_take_string(&p->text);
                 said[strcspn(said, "\r\n")] = '\0';
-                why_not = xasprintf("QEMU ended with %s%s%s", process_status_text(wait_status), *said ? ": " : "", said);
+                why_not = xasprintf("QEMU has ended (%s)%s%s", process_status_text(wait_status), *said ? ": " : "", said);
         }
         log_info("KVM probe: %s", *why_not ? why_not : "works");
         store_verdict(a, p->key, why_not);

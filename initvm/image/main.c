@@ -43,7 +43,7 @@ int main(int argc, char **argv)
         if (argc == 2 && streq(argv[1], "appliance"))
                 return appliance_main();
         if (argc > 1 || fcntl(CONTROL_FD, F_GETFD) < 0) {
-                fprintf(stderr, "usage: initvm-image is started by initvmd, with a connection as fd %d; see initvm(1)\n",
+                fprintf(stderr, "usage: initvm-image is started by initvmd, with a connection as fd %d; see initvm-image(8)\n",
                         CONTROL_FD);
                 return 2;
         }

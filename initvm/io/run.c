@@ -321,7 +321,7 @@ int run_tool(struct run *run, const struct run_tool *tool, struct error *err)
         if (tool->ret_exit && WIFEXITED(status))
                 *tool->ret_exit = WEXITSTATUS(status);
         else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return error_set(err, ERR_FAILED, "'%s' ended with %s", tool_name(tool), process_status_text(status));
+                return error_set(err, ERR_FAILED, "'%s' has ended (%s)", tool_name(tool), process_status_text(status));
         return 0;
 }
 

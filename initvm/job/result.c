@@ -113,12 +113,12 @@ static struct judgement out_of_space(const struct ending *e, const struct spec *
         if (spec->disk)
                 message = xasprintf(
                         "the command failed (%s), and its log says that the disk is full: the job's limit is %s, raise it with "
-                        "--disk; or it is the VM's disk that is full",
+                        "--disk; or it is the VM's disk that is full, which 'initvm disk resize' makes larger",
                         how, format_size(spec->disk));
         else
                 message = xasprintf(
                         "the command failed (%s), and its log says that the VM's disk is full; remove what is not needed "
-                        "there, or make a larger VM",
+                        "there, or make the disk larger with 'initvm disk resize SIZE'",
                         how);
         return (struct judgement){"disk-full", process_exit_status(e->outcome.wait_status), message};
 }

@@ -86,7 +86,8 @@ int main(int argc, char **argv)
         if (argc > 1 && streq(argv[1], "hook"))
                 _exit(hook_main(argc - 1, argv + 1));
         if (argc > 1 || fcntl(CONTROL_FD, F_GETFD) < 0) {
-                fprintf(stderr, "usage: initvm-provision is started by initvmd, with a connection as fd %d; see initvm(1)\n",
+                fprintf(stderr,
+                        "usage: initvm-provision is started by initvmd, with a connection as fd %d; see initvm-provision(8)\n",
                         CONTROL_FD);
                 return 2;
         }

@@ -113,7 +113,7 @@ snapshots() { initvm snapshot list -n one --json | sed 's/.*"name":"\([^"]*\)".*
 	run initvm disk resize -n one 100M
 	expect 2 'cannot become smaller'
 	run initvm disk resize -n one huge
-	expect_one_sentence 2 "'huge' is not a size"
+	expect_one_sentence 2 "'huge' is no size of a disk"
 	[ "$(vm_size)" = 268435456 ]
 }
 

@@ -217,10 +217,10 @@ static void test_early_exit(void **state)
                 const char *script, *says;
         } cases[] = {
                 {"echo 'Could not access KVM kernel module: No such device' >&2; echo more; exit 1",
-                 "QEMU ended with exit status 1: Could not access KVM kernel module: No such device"},
-                {"exit 3", "QEMU ended with exit status 3"},
-                {"kill -SEGV $$", "QEMU ended with killed by signal 11 (Segmentation fault)"},
-                {"printf 'caf\\351\\r\\n'; exit 1", "QEMU ended with exit status 1: caf"},
+                 "QEMU has ended (exit status 1): Could not access KVM kernel module: No such device"},
+                {"exit 3", "QEMU has ended (exit status 3)"},
+                {"kill -SEGV $$", "QEMU has ended (killed by signal 11 (Segmentation fault))"},
+                {"printf 'caf\\351\\r\\n'; exit 1", "QEMU has ended (exit status 1): caf"},
         };
         struct fixture *f = *state;
 

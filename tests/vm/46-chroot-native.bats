@@ -140,3 +140,19 @@ make_foreign() {
 		chroot_ remove other
 	done
 }
+
+@test "chroot build: apt is told of them, and nothing of them is in what was built" {
+	mkdir context
+	printf '%s\n' 'FROM foreign' 'RUN /run/initvm-native/bin/dpkg-deb --version >/said && cat "$APT_CONFIG" >>/said' >context/Dockerfile
+	chroot_ build built context
+	run chroot_ run built -- cat /said
+	expect 0 'package archive backend'
+	[[ $output == *'DPkg::Path "/run/initvm-native/bin:'* ]]
+	run guest find /var/lib/initvm/chroots/built/root/run -mindepth 1
+	expect 0
+	[ -z "$output" ]
+	printf '%s\n' 'FROM foreign' 'RUN ls /run/initvm-native' >context/Dockerfile
+	run chroot_ build never context --accelerate=no
+	expect 1 'line 2 of the Dockerfile'
+	chroot_ remove built
+}
