@@ -6,9 +6,9 @@
 #include "daemon/adopt.h"
 #include "daemon/create_child.h"
 #include "daemon/create_options.h"
+#include "daemon/first_boot.h"
 #include "daemon/guest_exec.h"
 #include "daemon/installation.h"
-#include "daemon/installed_boot.h"
 #include "daemon/progress.h"
 #include "daemon/snapshot_boot.h"
 #include "daemon/ssh_identity.h"
@@ -137,8 +137,8 @@ static void on_killed(void *userdata, const struct error *err)
         worker_run(c->daemon->worker, remove_remains, on_removed, c);
 }
 
-/* Ends the VM of a failed first boot. While libvirt is still creating its domain this waits for on_started(), and as long as an
- * adoption has not ended for on_adopted(). */
+/* Ends the VM of a failed first boot. What is under way and cannot be ended is waited for, and calls this again: libvirt that
+ * creates or removes its domain (on_started(), on_installed(), on_shut_down()), and an adoption (on_adopted()). */
 static void end_vm(struct create *c)
 {
         static const struct vm_stop_options kill_it = {.force = true};
@@ -151,6 +151,8 @@ static void end_vm(struct create *c)
         } else if (!c->vm || !vm_busy(c->vm, NULL)) {
                 c->killing = true;
                 on_killed(c, NULL);
+        } else {
+                vm_abandon_start(c->vm);
         }
 }
 
@@ -226,7 +228,7 @@ static void keep(struct create *c)
         struct json_object *parameters;
         struct error err = ERROR_INIT;
 
-        if ((c->install && installed_take_boot(vm_record(c->vm), c->folder, &err) < 0) ||
+        if (first_boot_take_files(vm_record(c->vm), c->install, &c->record, c->folder, &err) < 0 ||
             snapshot_boot_keep(&c->record, c->folder, SNAPSHOT_CREATED, &err) < 0) {
                 fail(c, &err);
                 return;
@@ -244,8 +246,8 @@ static void on_shut_down(void *userdata, const struct error *err)
         struct create *c = userdata;
 
         if (c->ending)
-                return;
-        if (err)
+                end_vm(c);
+        else if (err)
                 fail(c, err);
         else
                 keep(c);
@@ -304,7 +306,7 @@ static void on_command_line(void *userdata, const struct error *failed)
         c->step = NULL;
         free(take_ptr(c->record.command_line));
         if (!failed)
-                c->record.command_line = installed_read_command_line(c->command_line_fd, &err);
+                c->record.command_line = first_boot_read_command_line(c->command_line_fd, &err);
         if (c->record.command_line)
                 run_next_step(c);
         else

@@ -37,6 +37,7 @@ static void finish(struct growing *g, struct json_object *result, const struct e
 {
         disk_grow_done_fn done = g->done;
         void *userdata = g->userdata;
+        struct error copy = err ? *err : (struct error)ERROR_INIT; /* it may be g's */
         struct vm *vm = manager_find(g->daemon->manager, g->name, NULL);
 
         if (vm)
@@ -45,7 +46,7 @@ static void finish(struct growing *g, struct json_object *result, const struct e
         cleanup_close(&g->output);
         free(g->name);
         free(g);
-        done(userdata, result, err);
+        done(userdata, result, err ? &copy : NULL);
 }
 
 /* The last line of what the guest has said; 0 when it is not the size. */

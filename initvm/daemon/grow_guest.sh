@@ -10,7 +10,7 @@ fail() {
         exit 1
 }
 
-root=$(findmnt -n -o SOURCE /)
+root=$(findmnt -n -v -o SOURCE /) # without the subvolume behind it
 kind=$(findmnt -n -o FSTYPE /)
 name=${root#/dev/}
 [ -e "/sys/class/block/$name/partition" ] || fail "the root file system is on '$root', and not in a partition of the disk"

@@ -226,8 +226,10 @@ static void on_ended(void *userdata, const struct error *err)
 {
         struct installation *i = userdata;
 
-        if (i->over)
+        if (i->over) { /* who was told so may wait for this */
+                i->done(i->userdata, err);
                 return;
+        }
         if (err) {
                 finish(i, err);
                 return;

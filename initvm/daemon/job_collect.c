@@ -52,7 +52,7 @@ void job_collect_artifacts(struct job_run *run)
         }
         json_object_put(run->artifacts);
         run->artifacts = json_object_new_array();
-        options.output_fd = job_run_open(run, "artifacts.tar.part", O_WRONLY | O_CREAT | O_TRUNC, &err);
+        options.output_fd = job_run_open(run, JOB_ARTIFACTS_PART, O_WRONLY | O_CREAT | O_TRUNC, &err);
         if (options.output_fd < 0)
                 job_run_fail(run, &err);
         else

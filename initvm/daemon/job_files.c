@@ -57,7 +57,7 @@ static int verify(const char *path, struct json_object *artifacts, struct error 
 
 static int seal(const struct job_seal *s, struct error *err)
 {
-        autofree char *part = xasprintf("%s/artifacts.tar.part", s->folder), *whole = xasprintf("%s/artifacts.tar", s->folder);
+        autofree char *part = xasprintf("%s/" JOB_ARTIFACTS_PART, s->folder), *whole = xasprintf("%s/artifacts.tar", s->folder);
         autofree char *log = xasprintf("%s/log", s->folder), *times = xasprintf("%s/log.times", s->folder);
 
         if (s->artifacts && verify(part, s->artifacts, err) < 0)

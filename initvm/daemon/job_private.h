@@ -57,6 +57,9 @@ void job_chores_ready(struct jobs *j, const char *vm); /* its agent answers: wha
 void job_chores_lost(struct jobs *j, const char *vm);  /* ... was lost: what was removed there may be back */
 void job_chores_done(struct jobs *j);
 
+/* In the job's folder, while they come. */
+#define JOB_ARTIFACTS_PART "artifacts.tar.part"
+
 /* job_files.c: blocking, for the worker. */
 struct job_seal {
         char *folder;

@@ -26,13 +26,15 @@
 /* `--job follow` has a heartbeat every ten seconds. */
 #define FOLLOW_IDLE_MS (2 * 60 * 1000)
 
-/* How often a VM may go away before a job has begun, and how often its agent without anything having been heard of the job. */
-#define PREPARATIONS_MAX 3u
-#define RECONNECTS_MAX   20u
+/* How often a VM may go away, or not be had, before a job has begun, and how long it is waited then: nothing, because most often
+ * it has just ended and is started again; then as long as what a killed daemon has left of its work on the disk takes to end. */
+static const unsigned preparation_delay_ms[] = {0, 3000, 15000};
+/* How often its agent may go away without anything having been heard of the job. */
+#define RECONNECTS_MAX 20u
 /* How often the time is noted at which output comes. */
-#define TIMES_EVERY_MS   100u
+#define TIMES_EVERY_MS 100u
 /* Answers that are kept in memory: one line. */
-#define ANSWER_MAX       (256u * 1024)
+#define ANSWER_MAX     (256u * 1024)
 
 static char *id_text(const struct job_run *run)
 {
@@ -64,7 +66,9 @@ void job_run_free(struct job_run *run)
 void job_run_end(struct job_run *run, enum job_state state, uint64_t status, const char *message)
 {
         autofree char *copy = message ? xstrdup(message) : NULL;
+        autofree char *part = xasprintf("%s/" JOB_ARTIFACTS_PART, run->job->folder);
 
+        unlink(part); /* those that did not come as a whole: they may be what has filled the disk */
         job_end(run->job, state, status, copy);
 }
 
@@ -232,12 +236,14 @@ static void machine_gone(struct job_run *run, const struct error *err)
 /* Of one that has not begun: back to READY, soon; the VM does not know of its own end yet. */
 static void prepare_again(struct job_run *run, const struct error *err)
 {
-        if (++run->job->record.preparations > PREPARATIONS_MAX) {
+        uint64_t n = run->job->record.preparations++;
+
+        if (n >= ARRAY_SIZE(preparation_delay_ms)) {
                 job_run_fail(run, err);
                 return;
         }
         run->step = STEP_READY;
-        loop_timer_arm(run->again, 0);
+        loop_timer_arm(run->again, preparation_delay_ms[n]);
 }
 
 /* Where a job of this state goes on once its VM answers. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an interrupted create leaves: processes (known by TASK_FOLDER_VARIABLE in their environment), a folder, and for an
+ * What an interrupted create leaves: processes (known by RUN_FOLDER_VARIABLE in their environment), a folder, and for an
  * ordinary user a second folder whose files belong to ids of a user namespace.
  */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "daemon/create.h"
-#include "daemon/task_child.h"
+#include "io/run.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -103,7 +103,7 @@ static void remove_foreign_folder(const char *folder)
 /* All of a create in this folder, whoever started them. */
 static void end_all_processes(const char *folder)
 {
-        autofree char *mark = xasprintf(TASK_FOLDER_VARIABLE "=%s", folder);
+        autofree char *mark = xasprintf(RUN_FOLDER_VARIABLE "=%s", folder);
 
         if (!end_processes(mark, SIGTERM, TERM_GRACE_MS))
                 end_processes(mark, SIGKILL, KILL_GRACE_MS);
@@ -118,6 +118,7 @@ int create_keep_remains(const char *folder, const char *to, bool everything, str
                 return -1;
         if (everything) {
                 end_all_processes(folder);
+                remove_foreign_folder(folder); /* whose name nobody would know any more */
                 return rename(folder, to) < 0 ? error_errno(err, errno, "cannot keep '%s'", folder) : 0;
         }
         for (size_t i = 0; i < ARRAY_SIZE(logs); i++) {

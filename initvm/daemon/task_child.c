@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "daemon/child.h"
+#include "io/run.h"
 #include "wire/varlink.h"
 
 #include <errno.h>
@@ -109,9 +110,9 @@ static char **child_environment(const char *folder)
         char **environment = NULL;
 
         for (char **e = environ; *e; e++)
-                if (!str_has_prefix(*e, TASK_FOLDER_VARIABLE "="))
+                if (!str_has_prefix(*e, RUN_FOLDER_VARIABLE "="))
                         strv_add(&environment, *e);
-        strv_addf(&environment, TASK_FOLDER_VARIABLE "=%s", folder);
+        strv_addf(&environment, RUN_FOLDER_VARIABLE "=%s", folder);
         return environment;
 }
 

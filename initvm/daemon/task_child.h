@@ -11,9 +11,6 @@
 
 struct task_child;
 
-/* The environment variable by which processes that belong to a task are known: its value is the folder. */
-#define TASK_FOLDER_VARIABLE "INITVM_TASK"
-
 /* Where the child finds `held_fd`. */
 #define TASK_HELD_FD 4
 

@@ -152,6 +152,7 @@ void vm_operation_end(struct vm *vm, const struct error *err)
         vm->operation = NULL;
         vm->done = NULL;
         vm->progress = NULL;
+        vm->abandoned = false;
         loop_source_free(take_ptr(vm->deadline));
         if (err && !vm->domain)
                 vm_wake_waiters(vm, VM_WANTED_ANY, err);

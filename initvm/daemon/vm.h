@@ -71,6 +71,10 @@ struct vm_start_options {
  * unless it ended by itself. */
 void vm_start(struct vm *vm, const struct vm_start_options *options, vm_progress_fn progress, vm_done_fn done, void *userdata);
 
+/* A start that has no domain yet (vm_active()) ends with ERR_CANCELLED as soon as it can: without one, or with one that has
+ * executed nothing and is to be stopped. */
+void vm_abandon_start(struct vm *vm);
+
 struct vm_stop_options {
         uint64_t timeout_ms; /* 0: STOP_TIMEOUT_MS; then the VM is killed */
         bool force;          /* kill at once */

@@ -43,6 +43,7 @@ struct vm {
         vm_done_fn done;
         void *userdata;
         struct loop_source *deadline;
+        bool abandoned;                 /* the start under way: nobody wants it any more */
         bool hello_wanted;              /* the operation ends with Hello */
         struct stopping *stop_prepared; /* what comes before the guest is asked, under way: vm_stop.c */
         bool stopping;                  /* the domain's end is what the operation wants */

@@ -86,6 +86,21 @@ static void streams_free(struct starting *s)
                 }
 }
 
+void vm_abandon_start(struct vm *vm)
+{
+        vm->abandoned = true;
+}
+
+/* Whether it was given up meanwhile: then that ends it. */
+static bool end_abandoned(struct starting *s)
+{
+        if (!s->vm->abandoned)
+                return false;
+        error_set(&s->err, ERR_CANCELLED, "the start of VM '%s' was given up", s->vm->record.name);
+        vm_operation_end(s->vm, &s->err);
+        return true;
+}
+
 /* In a worker. */
 static void create_domain(void *userdata)
 {
@@ -194,6 +209,11 @@ static void on_created(void *userdata)
                 begin_installation(s);
                 return;
         }
+        if (end_abandoned(s)) {
+                virDomainFree(s->domain);
+                starting_free(s);
+                return;
+        }
         vm->hello_wanted = true;
         if (timeout == 0)
                 timeout = s->kvm ? START_TIMEOUT_KVM_MS : START_TIMEOUT_TCG_MS;
@@ -250,6 +270,10 @@ static void on_accel(void *userdata, bool kvm, const char *why_not, const struct
 
         if (err) {
                 vm_operation_end(vm, err);
+                starting_free(s);
+                return;
+        }
+        if (end_abandoned(s)) {
                 starting_free(s);
                 return;
         }

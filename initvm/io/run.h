@@ -19,6 +19,9 @@
 #define RUN_TAIL_SHOWN 6
 #define RUN_TAIL_KEPT  60
 
+/* The environment variable by which processes that belong to a run are known: its value is the folder. */
+#define RUN_FOLDER_VARIABLE "INITVM_TASK"
+
 struct run {
         int control;     /* the connection to our caller */
         int signals;     /* signalfd of TERM and INT */

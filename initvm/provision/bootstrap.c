@@ -19,9 +19,8 @@
 
 static void set_environment(struct bootstrap *b)
 {
-        static const char *const passed[] = {
-                "HOME",        "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY",
-                "HTTPS_PROXY", "NO_PROXY",   "INITVM_TASK" /* by which the daemon knows what belongs to this task */};
+        static const char *const passed[] = {"HOME",       "http_proxy",  "https_proxy", "no_proxy",
+                                             "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",    RUN_FOLDER_VARIABLE};
 
         strv_add(&b->environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         strv_add(&b->environment, "LC_ALL=C.UTF-8");

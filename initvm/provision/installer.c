@@ -32,7 +32,7 @@ static const struct host_tool tools[] = {
 static void set_environment(struct installer *in)
 {
         static const char *const passed[] = {"HOME",       "http_proxy",  "https_proxy", "no_proxy",
-                                             "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",    "INITVM_CREATING"};
+                                             "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",    RUN_FOLDER_VARIABLE};
 
         strv_add(&in->environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         strv_add(&in->environment, "LC_ALL=C.UTF-8");

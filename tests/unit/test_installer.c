@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/util.h"
-#include "daemon/installed_boot.h"
+#include "daemon/first_boot.h"
 #include "provision/installed.h"
 
 #include "scratch.h"
@@ -176,34 +176,50 @@ static void test_static_network(void **state)
 
 static void test_command_line(void **state)
 {
-        autofree char *line = installed_command_line("BOOT_IMAGE=/boot/vmlinuz-6.12 root=UUID=ab-cd ro quiet console=tty0 "
-                                                     "console=ttyS0,115200 contract.option=yes panic=-1\n");
-        autofree char *none = installed_command_line("");
+        autofree char *line = first_boot_command_line("BOOT_IMAGE=/boot/vmlinuz-6.12 root=UUID=ab-cd ro quiet console=tty0 "
+                                                      "console=ttyS0,115200 contract.option=yes panic=-1\n");
+        autofree char *none = first_boot_command_line("");
         (void)state;
 
         assert_string_equal(line, "root=UUID=ab-cd ro quiet contract.option=yes");
         assert_string_equal(none, "");
 }
 
-/* What the guest delivered takes the installer's place; without it there is no VM. */
+static off_t file_size(void **state, const char *name)
+{
+        autofree char *path = scratch_path(state, name);
+        struct stat st;
+
+        assert_int_equal(stat(path, &st), 0);
+        return st.st_size;
+}
+
+/* What the guest delivered takes the place of what was there; without it there is no VM of the installer's, and one of
+ * bootstrap's has the right files already. */
 static void test_take_boot(void **state)
 {
-        struct vm_record fetched = {.boot_folder = (char *)"boot-abc"};
+        struct vm_record none = {0}, fetched = {.boot_folder = (char *)"boot-abc", .boot_id = (char *)"6.12"}, record = {0};
         autofree char *folder = scratch_path(state, "."), *boot = scratch_path(state, "boot-abc");
         autofree char *installer = scratch_path(state, "installer"), *kernel = scratch_path(state, "kernel");
         struct error err = ERROR_INIT;
 
-        assert_int_equal(installed_take_boot(&(struct vm_record){0}, folder, &err), -1);
+        assert_int_equal(first_boot_take_files(&none, true, &record, folder, &err), -1);
+        assert_int_equal(first_boot_take_files(&none, false, &record, folder, &err), 0);
         assert_int_equal(mkdir(boot, 0700), 0);
         assert_int_equal(mkdir(installer, 0700), 0);
         free(scratch_file(state, "boot-abc/kernel", "K", 1, 0600));
-        assert_int_equal(installed_take_boot(&fetched, folder, &err), -1); /* no initrd */
+        assert_int_equal(first_boot_take_files(&fetched, true, &record, folder, &err), -1); /* no initrd */
         free(scratch_file(state, "boot-abc/kernel", "K", 1, 0600));
         free(scratch_file(state, "boot-abc/initrd", "I", 1, 0600));
-        assert_int_equal(installed_take_boot(&fetched, folder, &err), 0);
+        free(scratch_file(state, "initrd", "old", 3, 0600));
+        assert_int_equal(first_boot_take_files(&fetched, false, &record, folder, &err), 0);
+        assert_string_equal(record.boot_id, "6.12");
+        assert_null(record.boot_folder);
+        assert_int_equal(file_size(state, "initrd"), 1);
         assert_int_equal(access(kernel, R_OK), 0);
         assert_int_equal(access(boot, F_OK), -1);
         assert_int_equal(access(installer, F_OK), -1);
+        free(record.boot_id);
 }
 
 int main(void)

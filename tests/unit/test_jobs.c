@@ -59,6 +59,7 @@ static void test_results(void **state)
                 const struct job_record *r = jobs_until(t, id, cases[i].state);
                 assert_int_equal(r->status, cases[i].status);
                 assert_true(r->workspace && r->workspace_kept);
+                assert_false(job_has_file(t, id, "artifacts.tar.part"));
         }
 }
 
@@ -234,6 +235,7 @@ static void test_cancel(void **state)
                 guest_knob(t, cases[i].hang, NULL);
                 assert_int_equal(jobs_until(t, id, JOB_CANCELLED)->status, 130);
                 assert_false(guest_has(t, id));
+                assert_false(job_has_file(t, id, "artifacts.tar.part"));
                 assert_int_equal(jobs_cancel(t->jobs, jobs_find(t->jobs, id, NULL), NULL), -1);
         }
 }

@@ -178,6 +178,14 @@ for p in table["partitions"]:
 	vm sh -c 'cat /etc/initramfs-tools/initramfs.conf /etc/initramfs-tools/conf.d/* | sed -n "s/^MODULES=//p" | tail -n 1' | grep -qx most
 }
 
+@test "what boots the VM is what its /boot holds since the last command of the preseed" {
+	local release
+	release=$(vm uname -r)
+	[ "$(vm sha256sum "/boot/vmlinuz-$release" | cut -d ' ' -f 1)" = "$(sha256sum <"$INITVM_HOME/vms/contract/kernel" | cut -d ' ' -f 1)" ]
+	[ "$(vm sha256sum "/boot/initrd.img-$release" | cut -d ' ' -f 1)" = "$(sha256sum <"$INITVM_HOME/vms/contract/initrd" | cut -d ' ' -f 1)" ]
+	cmp "$INITVM_HOME/vms/contract/initrd" "$INITVM_HOME/vms/contract/snapshots/created/initrd"
+}
+
 @test "inside: root's password is the hash that was given" {
 	local hash
 	hash=$(sed -n 's/^d-i passwd\/root-password-crypted password //p' "$PRESEED")

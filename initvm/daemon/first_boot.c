@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/installed_boot.h"
+#include "daemon/first_boot.h"
 
 #include "base/file.h"
 #include "base/util.h"
@@ -13,7 +13,7 @@
 /* The kernel takes 2048 bytes (COMMAND_LINE_SIZE). */
 #define COMMAND_LINE_MAX 4096
 
-char *installed_command_line(const char *proc_cmdline)
+char *first_boot_command_line(const char *proc_cmdline)
 {
         static const char *const left_out[] = {"BOOT_IMAGE=", "initrd=", "console=", "panic=", "oops="};
         autostrv char **words = strv_split(proc_cmdline, " \n"), **kept = NULL;
@@ -29,13 +29,13 @@ char *installed_command_line(const char *proc_cmdline)
         return strv_join(kept, " ");
 }
 
-char *installed_read_command_line(int fd, struct error *err)
+char *first_boot_read_command_line(int fd, struct error *err)
 {
         char text[COMMAND_LINE_MAX] = "";
         ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
         if (n > 0)
-                return installed_command_line(text);
+                return first_boot_command_line(text);
         if (n < 0)
                 error_errno(err, errno, "cannot read the new system's command line");
         else
@@ -43,15 +43,20 @@ char *installed_read_command_line(int fd, struct error *err)
         return NULL;
 }
 
-int installed_take_boot(const struct vm_record *fetched, const char *folder, struct error *err)
+int first_boot_take_files(const struct vm_record *fetched, bool needed, struct vm_record *r, const char *folder,
+                          struct error *err)
 {
         static const char *const files[] = {"kernel", "initrd"};
         autofree char *from = fetched->boot_folder ? xasprintf("%s/%s", folder, fetched->boot_folder) : NULL;
         autofree char *installer = xasprintf("%s/installer", folder);
 
-        if (!from)
+        free(r->boot_id);
+        r->boot_id = fetched->boot_id ? xstrdup(fetched->boot_id) : NULL;
+        if (!from && needed)
                 return error_set(err, ERR_FAILED,
                                  "the new system has not delivered its kernel and initrd; 'initvm daemon log' says why");
+        if (!from)
+                return 0;
         for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
                 autofree char *old = xasprintf("%s/%s", from, files[i]), *new = xasprintf("%s/%s", folder, files[i]);
 
