@@ -117,7 +117,6 @@ static int read_services(struct plan *plan, struct preseed *p, const char *mirro
 {
         autostrv char **services = NULL;
         autofree char *host = plan_string(p, "apt-setup/security_host");
-        autofree char *path = plan_string(p, "apt-setup/security_path");
         int given = preseed_list(p, "apt-setup/services-select", &services, err);
         const struct image *image = plan->image;
         const struct {
@@ -128,8 +127,7 @@ static int read_services(struct plan *plan, struct preseed *p, const char *mirro
                      {"security", &image->security},
                      {"backports", &image->backports}};
 
-        if (given < 0 || plan_check_characters(p, "apt-setup/security_host", host, ".-:[]", err) < 0 ||
-            plan_check_characters(p, "apt-setup/security_path", path, URL_CHARACTERS, err) < 0)
+        if (given < 0 || plan_check_characters(p, "apt-setup/security_host", host, ".-:[]", err) < 0)
                 return -1;
         if (!given) {
                 strv_add(&services, "security");
@@ -147,9 +145,8 @@ static int read_services(struct plan *plan, struct preseed *p, const char *mirro
 
                 if (!m->uri || (!main && !strv_contains(services, parts[i].name)))
                         continue;
-                if (security && host)
-                        uri = xasprintf("%.*s%s%s%s", (int)(strstr(m->uri, "://") + 3 - m->uri), m->uri, host,
-                                        path && path[0] == '/' ? "" : "/", path ? path : "debian-security");
+                if (security && host) /* with the path that debian-installer adds (apt-setup, generators/91security) */
+                        uri = xasprintf("%.*s%s/debian-security", (int)(strstr(m->uri, "://") + 3 - m->uri), m->uri, host);
                 /* Updates and backports come from where the main part comes from, unless the image has them elsewhere. */
                 else
                         uri = xstrdup(security || !streq(m->uri, image->main.uri) ? m->uri : mirror);

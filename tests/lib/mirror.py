@@ -3,7 +3,7 @@
 """An HTTP server, and a proxy that makes up mirrors: mirror.py FOLDER LOG PORT_FILE
 
   http://mirror.contract.example/mirror/debian/...   is http://deb.debian.org/debian/...
-  http://security.contract.example/security/...      is http://security.debian.org/debian-security/...
+  http://security.contract.example/...               is http://security.debian.org/...
   http://packages.contract.example/...               is FOLDER
   http://deb.debian.org, http://security.debian.org  are themselves
 Nothing else is there.  Asked directly, and not as a proxy, it serves FOLDER.  Half-way through the file whose name FOLDER/vanish-at
@@ -18,7 +18,7 @@ import urllib.parse
 
 UPSTREAM = {
     ("mirror.contract.example", "/mirror/debian/"): ("deb.debian.org", "/debian/"),
-    ("security.contract.example", "/security/"): ("security.debian.org", "/debian-security/"),
+    ("security.contract.example", "/"): ("security.debian.org", "/"),
     ("deb.debian.org", "/"): ("deb.debian.org", "/"),
     ("security.debian.org", "/"): ("security.debian.org", "/"),
 }

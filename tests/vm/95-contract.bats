@@ -206,7 +206,7 @@ for p in table["partitions"]:
 @test "inside: apt sources, with services, sections, sources and the local repository" {
 	run vm sh -c 'cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null'
 	[[ $output == *http://mirror.contract.example/mirror/debian* ]]
-	[[ $output == *http://security.contract.example/security* ]]
+	[[ $output == *http://security.contract.example/debian-security* ]]
 	[[ $output != *deb.debian.org* && $output != *security.debian.org* ]]
 	[[ $output == *-updates* && $output == *-security* && $output == *-backports* ]]
 	[[ $output == *contrib* && $output == *non-free-firmware* ]]
@@ -284,7 +284,7 @@ for p in table["partitions"]:
 @test "the mirror, its security host and the local repository were all asked through the proxy" {
 	local requests=$BATS_FILE_TMPDIR/repository/requests
 	grep -q 'http://mirror.contract.example/mirror/debian/' "$requests"
-	grep -q 'http://security.contract.example/security/' "$requests"
+	grep -q 'http://security.contract.example/debian-security/' "$requests"
 	grep -q 'http://packages.contract.example/key.asc' "$requests"
 	! grep -qE 'http://(deb|security).debian.org/' "$requests"
 }
