@@ -13,6 +13,9 @@
 #define BLKID_NOTHING   2
 #define BLKID_TIMEOUT_S 60
 
+/* As many images may be based on one another. */
+#define CHAIN_MAX 64
+
 /*
  * The byte of an image that every QEMU has a lock on that may write to it (RAW_LOCK_PERM_BASE and BLK_PERM_WRITE in QEMU's
  * block/file-posix.c, since 2.10).  qemu-img(1) minds it for formats with tables of their own only.
@@ -70,6 +73,52 @@ static int check_format(struct run *run, const char *path, struct json_object *i
         return streq(ret->format, "raw") ? check_raw(run, path, err) : 0;
 }
 
+/* One that an image names as its backing file: *ret is what is known of it. A downloaded image may name any file of this host,
+ * and what is in that would be the guest's: it must be the image of a disk itself. */
+static int look_at_base(struct run *run, const char *path, struct json_object **ret, struct error *err)
+{
+        struct source base = {0};
+
+        if (path[0] != '/')
+                return error_set(
+                        err, ERR_UNSUPPORTED,
+                        "the image is based on '%s', which is not a file of this host: make it one that stands by itself, "
+                        "with 'qemu-img convert -O qcow2'",
+                        path);
+        *ret = qemu_img_info(run, path, NULL, err);
+        if (*ret)
+                return check_format(run, path, *ret, &base, err) < 0 ? error_prefix(err, "what the image is based on") : 0;
+        if (err->code == ERR_NOT_FOUND || err->code == ERR_DENIED)
+                return error_set(err, err->code, "the image needs a backing file that cannot be opened: '%s'", path);
+        return -1;
+}
+
+static int check_bases(struct run *run, struct json_object *info, struct error *err)
+{
+        autojson struct json_object *image = json_object_get(info);
+
+        for (int i = 0; i < CHAIN_MAX; i++) {
+                const char *base = json_get_string(image, "full-backing-filename", NULL);
+                struct json_object *next = NULL, *specific = json_get(json_get(image, "format-specific"), "data");
+
+                if (json_get_string(specific, "data-file", NULL))
+                        return error_set(
+                                err, ERR_UNSUPPORTED,
+                                "the image keeps its content in another file, '%s': make it one that stands by itself, with "
+                                "'qemu-img convert -O qcow2'",
+                                json_get_string(specific, "data-file", NULL));
+                if (!base)
+                        return 0;
+                if (look_at_base(run, base, &next, err) < 0) {
+                        json_object_put(next);
+                        return -1;
+                }
+                json_object_put(image);
+                image = next;
+        }
+        return error_set(err, ERR_UNSUPPORTED, "the image is the end of a chain of more than %d images", CHAIN_MAX);
+}
+
 int source_check(struct run *run, const char *path, struct source *ret, struct error *err)
 {
         autojson struct json_object *info = NULL;
@@ -86,7 +135,7 @@ int source_check(struct run *run, const char *path, struct source *ret, struct e
                 return -1;
         ret->modified = st.st_mtim;
         info = qemu_img_info(run, path, NULL, err);
-        if (!info || check_format(run, path, info, ret, err) < 0)
+        if (!info || check_format(run, path, info, ret, err) < 0 || check_bases(run, info, err) < 0)
                 return -1;
         ret->size = qemu_img_virtual_size(info);
         return qemu_img_measure(run, path, ret->format, &ret->content, err);

@@ -56,6 +56,22 @@ refused() {
 	refused 1 'needs a backing file that cannot be opened'
 }
 
+@test "an image that names a file of this host which is no disk, or is elsewhere" {
+	echo secret >"$BATS_TEST_TMPDIR/secret"
+	qemu-img create -q -f qcow2 -F raw -b "$BATS_TEST_TMPDIR/secret" "$image" 10M
+	refused 2 "'$BATS_TEST_TMPDIR/secret' is not an image of a disk"
+	rm "$image"
+	qemu-img create -q -f qcow2 -F raw -b "$BATS_TEST_TMPDIR/secret" "$BATS_TEST_TMPDIR/middle" 10M
+	qemu-img create -q -f qcow2 -F qcow2 -b middle "$image"
+	refused 2 "'$BATS_TEST_TMPDIR/secret' is not an image of a disk"
+	rm "$image"
+	qemu-img create -q -f qcow2 -u -F raw -b nbd://127.0.0.1:1/x "$image" 10M
+	refused 1 'not a file of this host'
+	rm "$image"
+	qemu-img create -q -f qcow2 -o "data_file=$BATS_TEST_TMPDIR/data,data_file_raw=on" "$image" 10M
+	refused 1 'keeps its content in another file'
+}
+
 @test "encrypted as a whole: by LUKS, by qcow2" {
 	truncate -s 32M "$image"
 	echo secret | cryptsetup -q luksFormat --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 "$image" -
