@@ -122,6 +122,12 @@ static bool take_step(struct build *b, const char *line)
 
         if (!at || (at != line && sscanf(line, "[%u/%*u] ", &stage) != 1) || sscanf(at, "STEP %u/%u:", &number, &steps) != 2)
                 return false;
+        if (b->native.folder) { /* behind each FROM there is an ENV of ours */
+                if (number == 2)
+                        return true;
+                number -= number > 2;
+                steps--;
+        }
         b->step = step = containerfile_find(&b->file, stage, number);
         for (size_t i = 0; i < TAIL_SHOWN; i++) { /* what an error quotes is of its own step */
                 free(b->tail[i]);

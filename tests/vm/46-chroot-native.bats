@@ -41,6 +41,7 @@ make_foreign() {
 	for command in dpkg-deb dpkg-split tar; do
 		printf '#!/bin/sh\necho own "$@"\n' >"$1/bin/$command"
 		chmod 755 "$1/bin/$command"
+		touch -d @1700000000 "$1/bin/$command" # packages and images have whole seconds
 	done
 	echo root:x:0:0::/root:/bin/sh >"$1/etc/passwd"
 	echo root:x:0: >"$1/etc/group"
@@ -151,6 +152,9 @@ make_foreign() {
 	run guest find /var/lib/initvm/chroots/built/root/run -mindepth 1
 	expect 0
 	[ -z "$output" ]
+	printf '%s\n' 'FROM foreign' '' 'RUN exit 3' >context/Dockerfile
+	run chroot_ build never context
+	expect 1 'line 3 of the Dockerfile: the command ended with exit status 3'
 	printf '%s\n' 'FROM foreign' 'RUN ls /run/initvm-native' >context/Dockerfile
 	run chroot_ build never context --accelerate=no
 	expect 1 'line 2 of the Dockerfile'
