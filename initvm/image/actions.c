@@ -2,6 +2,7 @@
 #include "image/actions.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "image/adopt.h"
 #include "image/appliance.h"
 #include "image/clone.h"
@@ -112,6 +113,7 @@ static int change_snapshot(const struct act *a, const char *const *words, bool r
 
         if (file_write_atomic(mark, 0600, text, strlen(text), err) < 0 || qemu_img(a->run, words, err) < 0)
                 return -1;
+        run_commit(a->run);
         return restore ? 0 : remove_mark(mark, err);
 }
 
@@ -206,6 +208,7 @@ static int resize(const struct act *a, struct error *err)
         if ((a->request->size > qemu_img_virtual_size(info) && qemu_img(a->run, words, err) < 0) ||
             look_inside(a, "grow", a->parameters, err) < 0)
                 return -1;
+        run_commit(a->run);
         return add_file(a, err);
 }
 
@@ -215,6 +218,7 @@ static int compact(const struct act *a, struct error *err)
 
         if (look_inside(a, "trim", a->parameters, err) < 0)
                 return -1;
+        run_commit(a->run);
         json_add_u64(a->result, "before", before);
         return add_file(a, err);
 }
@@ -258,10 +262,16 @@ static int clone_to(const struct act *a, struct error *err)
         return image_clone(a->run, a->request, a->result, err);
 }
 
-/* What qemu-img answers of it now is that of the new one. */
+/* What qemu-img answers of it now is that of the new one, which is the disk whether it answers or not. */
 static int import(const struct act *a, struct error *err)
 {
-        return image_import(a->run, a->request, a->result, err) < 0 ? -1 : add_file(a, err);
+        struct error untold = ERROR_INIT;
+
+        if (image_import(a->run, a->request, a->result, err) < 0)
+                return -1;
+        if (add_file(a, &untold) < 0)
+                log_warning("the new disk cannot be described: %s", untold.message);
+        return 0;
 }
 
 static int snapshot_list(const struct act *a, struct error *err)

@@ -101,6 +101,8 @@ static int stages(struct run *run, const struct image_request *r, const char *ne
             qemu_img(run, snapshot, err) < 0)
                 return -1;
         run_stage(run, "commit", "putting it in the place of the old one");
+        run_commit(run);
+        json_add_u64(result, "virtual", source.size);
         return commit(r, new, folder, source.size, err);
 }
 
@@ -110,7 +112,8 @@ int image_import(struct run *run, const struct image_request *r, struct json_obj
         autofree char *new = file_copy_name(r->image), *folder = xasprintf("%s/import", beside);
         int status = stages(run, r, new, folder, result, err);
 
-        if (status < 0) {
+        /* Once the new one has taken the old one's place it needs the folder, whatever failed after that. */
+        if (status < 0 && access(new, F_OK) == 0) {
                 tree_remove(folder, NULL); /* first: without it the new image means nothing */
                 unlink(new);
         }

@@ -72,6 +72,11 @@ void run_done(struct run *run)
         }
 }
 
+void run_commit(struct run *run)
+{
+        run->committed = true;
+}
+
 void run_send(struct run *run, struct buf *message)
 {
         if (fd_write_all(run->control, buf_head(message), buf_size(message)) < 0)
@@ -229,6 +234,8 @@ static bool is_cancelled(struct run *run)
         char junk[256];
         ssize_t n;
 
+        if (run->committed)
+                return false;
         if (read(run->signals, &info, sizeof(info)) > 0)
                 run->cancelled = true;
         n = recv(run->control, junk, sizeof(junk), MSG_DONTWAIT);
@@ -256,8 +263,8 @@ static int watch(struct run *run, const struct run_tool *tool, pid_t pid, int ou
                 struct pollfd fds[] = {
                         {.fd = pidfd, .events = POLLIN},
                         {.fd = output, .events = POLLIN},
-                        {.fd = run->control, .events = POLLIN},
-                        {.fd = run->signals, .events = POLLIN},
+                        {.fd = run->committed ? -1 : run->control, .events = POLLIN},
+                        {.fd = run->committed ? -1 : run->signals, .events = POLLIN},
                         {.fd = run->report_read, .events = POLLIN},
                 };
                 int wait = tool->timeout ? (int)MIN(deadline - MIN(deadline, now_ms()), (uint64_t)INT32_MAX) : -1;

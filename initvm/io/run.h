@@ -4,7 +4,7 @@
  *
  * A run is a straight line of stages; what may interrupt it (the caller closing its end, TERM, INT) is watched while a tool
  * runs, which is all the time that counts.  Then the tool and everything it started is killed, and run_tool() fails with
- * ERR_CANCELLED; whoever called it cleans up and passes that on.
+ * ERR_CANCELLED; whoever called it cleans up and passes that on.  After run_commit() nothing interrupts it any more.
  */
 #pragma once
 
@@ -36,10 +36,14 @@ struct run {
         size_t n_tail;             /* lines it has written in all */
         const char *const *noise;  /* of that tool */
         bool cancelled;
+        bool committed;
 };
 
 int run_init(struct run *run, int control, struct error *err);
 void run_done(struct run *run);
+
+/* What the run is for counts from here on, and the rest is short: cancelling comes too late. */
+void run_commit(struct run *run);
 
 /* Ends the stage under way and begins the next one. NULL only ends. */
 void run_stage(struct run *run, const char *stage, const char *text);

@@ -6,6 +6,7 @@
 
 load ../lib/common
 load ../lib/disk_image
+load ../lib/held_qemu_img
 
 setup_file() {
 	new_home
@@ -21,6 +22,7 @@ setup_file() {
 	disk_uuid=$(cat /proc/sys/kernel/random/uuid)
 	make_image old "$folder/buildenv.img"
 	make_image new "$BATS_FILE_TMPDIR/new.qcow2"
+	make_image newer "$BATS_FILE_TMPDIR/newer.qcow2"
 	echo 'kernel of old' >"$folder/kernel"
 	echo 'initrd of old' >"$folder/initrd"
 	mkdir -p "$folder/snapshots/mine"
@@ -96,6 +98,22 @@ kernel() {
 	[ ! -e "$(disk).new" ]
 	[ "$(initvm snapshot list -n one --json | grep -c '"name":"created"')" -eq 1 ]
 	qemu-img check -q "$(disk)"
+}
+
+@test "Ctrl-C when the new disk is in the place of the old one: it has been imported, and that is said" {
+	local pid code=0
+	hold_qemu_img before "'info '*/buildenv.img"
+	initvm disk import -n one "$BATS_FILE_TMPDIR/newer.qcow2" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	pid=$!
+	wait_qemu_img 300
+	interrupt "$pid" "$BATS_TEST_TMPDIR/out"
+	release_qemu_img
+	wait "$pid" || code=$?
+	[ "$code" -eq 130 ]
+	grep -q 'it was finished before it could be cancelled' "$BATS_TEST_TMPDIR/out"
+	[ "$(sum "$(disk)")" = "$(sum "$BATS_FILE_TMPDIR/newer.qcow2")" ]
+	[ "$(kernel)" = 'kernel of newer' ]
+	[ ! -e "$INITVM_HOME/vms/one/import" ]
 }
 
 unlocked() { flock -n "$INITVM_HOME/vms/one/disk.lock" true; }
