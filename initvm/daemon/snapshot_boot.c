@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "daemon/vm_boot.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,9 +16,20 @@
 
 static const char *const files[] = {"kernel", "initrd"};
 
+/* Beside the others: no snapshot's name begins so (vm_name_valid()). */
+#define PREPARED_PREFIX ".new-"
+
 static char *folder_of(const char *vm_folder, const char *name)
 {
         return xasprintf("%s/snapshots/%s", vm_folder, name);
+}
+
+static void remove_logged(const char *folder)
+{
+        struct error err = ERROR_INIT;
+
+        if (tree_remove(folder, &err) < 0)
+                log_warning("%s", err.message);
 }
 
 int snapshot_boot_link(const char *from, const char *to, struct error *err)
@@ -36,15 +49,26 @@ int snapshot_boot_keep(const struct vm_record *r, const char *vm_folder, const c
         autofree char *note = xasprintf("%s/snapshot.json", folder), *text = NULL;
         autojson struct json_object *o = json_new();
 
-        if (access(note, F_OK) == 0) /* there is one of that name: that is refused later, and this belongs to it */
-                return 0;
         json_add_string(o, "bootId", r->boot_id);
         json_add_string(o, "commandLine", r->command_line);
         text = xasprintf("%s\n", json_line(o));
-        tree_remove(folder, NULL);
-        if (dir_make(folder, 0700, err) < 0 || snapshot_boot_link(boot, folder, err) < 0)
+        if (tree_remove(folder, err) < 0 || dir_make(folder, 0700, err) < 0 || snapshot_boot_link(boot, folder, err) < 0)
                 return -1;
         return file_write_atomic(note, 0600, text, strlen(text), err);
+}
+
+int snapshot_boot_prepare(const struct vm_record *r, const char *vm_folder, const char *name, struct error *err)
+{
+        autofree char *prepared = xasprintf(PREPARED_PREFIX "%s", name);
+
+        return snapshot_boot_keep(r, vm_folder, prepared, err);
+}
+
+void snapshot_boot_unprepare(const char *vm_folder, const char *name)
+{
+        autofree char *folder = xasprintf("%s/snapshots/" PREPARED_PREFIX "%s", vm_folder, name);
+
+        remove_logged(folder);
 }
 
 static int restore(struct vm_record *r, const char *vm_folder, const char *name, struct error *err)
@@ -75,11 +99,25 @@ void snapshot_boot_restore(struct vm_record *r, const char *vm_folder, const cha
                 log_warning("VM '%s' keeps the kernel that it has: %s", r->name, err.message);
 }
 
-void snapshot_boot_remove(const char *vm_folder, const char *name)
+static bool is_among(struct json_object *snapshots, const char *name)
 {
-        autofree char *folder = folder_of(vm_folder, name);
-        struct error err = ERROR_INIT;
+        for (size_t i = 0; i < json_object_array_length(snapshots); i++)
+                if (streq(json_get_string(json_object_array_get_idx(snapshots, i), "name", ""), name))
+                        return true;
+        return false;
+}
 
-        if (tree_remove(folder, &err) < 0)
-                log_warning("%s", err.message);
+void snapshot_boot_sweep(const char *vm_folder, struct json_object *snapshots)
+{
+        autofree char *all = xasprintf("%s/snapshots", vm_folder);
+        DIR *dir = opendir(all);
+
+        for (struct dirent *e; dir && (e = readdir(dir));) {
+                autofree char *folder = folder_of(vm_folder, e->d_name);
+
+                if (!streq(e->d_name, ".") && !streq(e->d_name, "..") && !is_among(snapshots, e->d_name))
+                        remove_logged(folder);
+        }
+        if (dir)
+                closedir(dir);
 }

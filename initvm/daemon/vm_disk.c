@@ -61,15 +61,16 @@ static int follow(struct vm_disk *d, struct json_object *result, const struct er
 {
         struct vm *vm = d->vm;
         uint64_t size = json_get_u64(result, "virtual", 0);
+        struct json_object *snapshots = json_get(result, "snapshots");
 
         if (streq(d->options.method, "Import") && import_complete(&vm->record, vm->folder, err) < 0)
                 return -1;
         if (streq(d->options.method, "RestoreSnapshot") && !failed)
                 return snapshot_restore_finish(vm, d->snapshot, result, err);
-        if (streq(d->options.method, "CreateSnapshot") && failed && failed->code != ERR_EXISTS)
-                snapshot_boot_remove(vm->folder, d->snapshot);
-        if (streq(d->options.method, "RemoveSnapshot") && !failed)
-                snapshot_boot_remove(vm->folder, d->snapshot);
+        if (streq(d->options.method, "CreateSnapshot") && failed)
+                snapshot_boot_unprepare(vm->folder, d->snapshot);
+        if (snapshots)
+                snapshot_boot_sweep(vm->folder, snapshots);
         if (size > 0) {
                 vm->record.size = size;
                 vm_save_record(vm);
@@ -114,7 +115,7 @@ static int start_child(struct vm_disk *d, struct error *err)
         json_add_string(d->parameters, "root", root);
         json_add_bool(d->parameters, "kvm", d->kvm);
         if (d->snapshot && streq(d->options.method, "CreateSnapshot") &&
-            snapshot_boot_keep(&vm->record, vm->folder, d->snapshot, err) < 0)
+            snapshot_boot_prepare(&vm->record, vm->folder, d->snapshot, err) < 0)
                 return -1;
         d->child = task_child_start(vm->daemon->loop, &child, take_ptr(d->parameters), on_progress, on_child_done, d, err);
         if (d->child)

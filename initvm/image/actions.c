@@ -289,6 +289,24 @@ static bool has_snapshot(struct json_object *result, const char *name)
         return false;
 }
 
+/*
+ * Kernel and initrd that the daemon has laid ready for the snapshot (daemon/snapshot_boot.h) take the place of those that are
+ * left of one that is gone: there is no snapshot of that name at this moment.  Outside of a VM's folder there are none.
+ */
+static int take_boot(const struct act *a, struct error *err)
+{
+        autofree char *folder =
+                xasprintf("%.*s/snapshots", (int)(strrchr(a->request->image, '/') - a->request->image), a->request->image);
+        autofree char *ready = xasprintf("%s/.new-%s", folder, a->request->snapshot);
+        autofree char *place = xasprintf("%s/%s", folder, a->request->snapshot);
+
+        if (access(ready, F_OK) < 0)
+                return 0;
+        if (tree_remove(place, err) < 0)
+                return -1;
+        return rename(ready, place) == 0 ? 0 : error_errno(err, errno, "cannot keep the kernel of the snapshot as '%s'", place);
+}
+
 /* qemu-img would make a second one of the same name, and take the first of several. */
 static int snapshot(const struct act *a, const char *letter, bool wanted, const char *text, struct error *err)
 {
@@ -301,6 +319,8 @@ static int snapshot(const struct act *a, const char *letter, bool wanted, const 
                 return error_set(err, ERR_NOT_FOUND, "there is no snapshot '%s'; see 'initvm snapshot list'", name);
         if (!wanted && has_snapshot(a->result, name))
                 return error_set(err, ERR_EXISTS, "there is a snapshot '%s' already: remove it, or choose another name", name);
+        if (!wanted && take_boot(a, err) < 0)
+                return -1;
         run_stage(a->run, "snapshot", text);
         return change_snapshot(a, words, streq(letter, "-a"), err) < 0 ? -1 : add_file(a, err);
 }

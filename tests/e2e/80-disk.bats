@@ -5,6 +5,7 @@
 # in the middle of it.  The VM is a folder that looks like one, with an image that was never booted.
 
 load ../lib/common
+load ../lib/held_qemu_img
 
 setup_file() {
 	new_home
@@ -237,42 +238,26 @@ begin_export() {
 	[ -z "$(entries vms/one/snapshots)" ]
 }
 
-# A qemu-img that can be held up right before or right after it restores a snapshot: with a pipe of that name.
-make_slow_qemu_img() {
-	mkdir -p "$BATS_FILE_TMPDIR/bin"
-	cat >"$BATS_FILE_TMPDIR/bin/qemu-img" <<-END
-		#!/bin/bash
-		wait_here() {
-			[ ! -p "$BATS_FILE_TMPDIR/hold-\$1" ] || { touch "$BATS_FILE_TMPDIR/held"; read -r <"$BATS_FILE_TMPDIR/hold-\$1"; }
-		}
-		if [[ "\$*" != 'snapshot -q -a '* ]]; then
-			exec $(command -v qemu-img) "\$@"
-		fi
-		wait_here before
-		$(command -v qemu-img) "\$@" || exit
-		wait_here after
-	END
-	chmod +x "$BATS_FILE_TMPDIR/bin/qemu-img"
-	initvm daemon stop
-	PATH=$BATS_FILE_TMPDIR/bin:$PATH initvm list
-}
-
 # Kills the daemon right before or after ($1) the snapshot 'first' is restored, and waits until its child has gone.
 kill_while_restoring() {
-	local daemon cli child
-	make_slow_qemu_img
-	rm -f "$BATS_FILE_TMPDIR/held"
-	mkfifo "$BATS_FILE_TMPDIR/hold-$1"
+	local cli
+	hold_qemu_img "$1" "'snapshot -q -a '*"
 	initvm snapshot restore -n one first >"$BATS_TEST_TMPDIR/restore" 2>&1 3>&- &
 	cli=$!
-	wait_path "$BATS_FILE_TMPDIR/held"
+	wait_qemu_img
+	kill_daemon
+	wait "$cli" || true
+	hold_no_more
+}
+
+# With its child.
+kill_daemon() {
+	local daemon child
 	daemon=$(daemon_pid)
 	child=$(processes initvm-image)
 	kill -KILL "$daemon"
 	wait_pid "$daemon"
 	wait_pid "$child"
-	wait "$cli" || true
-	rm "$BATS_FILE_TMPDIR/hold-$1"
 }
 
 @test "kill -9 of the daemon while a snapshot is restored: what is done next completes it, with the kernel and the size" {
@@ -306,19 +291,82 @@ kill_while_restoring() {
 	initvm snapshot remove -n one first 2>/dev/null
 }
 
+# The VM has another kernel $1, as after an upgrade.
+new_kernel() {
+	initvm daemon stop
+	rm -rf "$INITVM_HOME"/vms/one/boot-*
+	sed -i 's/,"bootFolder":"[^"]*"//' "$INITVM_HOME/vms/one/vm.json"
+	echo "$1" >"$INITVM_HOME/vms/one/kernel.new"
+	mv "$INITVM_HOME/vms/one/kernel.new" "$INITVM_HOME/vms/one/kernel"
+	initvm list
+}
+
+# Restores it, and prints the kernel that the VM boots then.
+restored_kernel() {
+	initvm snapshot restore -n one "$1" 2>/dev/null >&2
+	cat "$INITVM_HOME/vms/one/$(json bootFolder <"$INITVM_HOME/vms/one/vm.json")/kernel"
+}
+
+# Begins to make the snapshot $1, and gives that up with Ctrl-C while qemu-img, whose words match $3, is held up $2 it.
+cancel_creation() {
+	local cli code=0
+	hold_qemu_img "$2" "$3"
+	initvm snapshot create -n one "$1" >"$BATS_TEST_TMPDIR/create" 2>&1 3>&- &
+	cli=$!
+	wait_qemu_img
+	interrupt "$cli" "$BATS_TEST_TMPDIR/create"
+	wait "$cli" || code=$?
+	[ "$code" -eq 130 ]
+	hold_no_more
+}
+
+@test "Ctrl-C before a name is seen to be taken, and when the snapshot is made: each has the kernel that belongs to it" {
+	new_kernel 'an early kernel'
+	initvm snapshot create -n one first 2>/dev/null
+	new_kernel 'a later kernel'
+	cancel_creation first before "'info '*"
+	[ "$(restored_kernel first)" = 'an early kernel' ]
+
+	new_kernel 'a later kernel'
+	cancel_creation second after "'snapshot -q -c '*"
+	new_kernel 'the last kernel'
+	[ "$(restored_kernel second)" = 'a later kernel' ]
+	initvm snapshot remove -n one first 2>/dev/null
+	initvm snapshot remove -n one second 2>/dev/null
+	[ -z "$(entries vms/one/snapshots)" ]
+}
+
+@test "kill -9 of the daemon before a snapshot is made, and when it is removed: the next one of that name has its own kernel" {
+	local cli words
+	for words in "'snapshot -q -c '*" "'snapshot -q -d '*"; do
+		new_kernel 'an early kernel'
+		[[ $words != *-d* ]] || initvm snapshot create -n one again 2>/dev/null
+		hold_qemu_img "$([[ $words == *-d* ]] && echo after || echo before)" "$words"
+		initvm snapshot "$([[ $words == *-d* ]] && echo remove || echo create)" -n one again >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+		cli=$!
+		wait_qemu_img
+		kill_daemon
+		wait "$cli" || true
+		hold_no_more
+
+		new_kernel 'a later kernel'
+		initvm snapshot create -n one again 2>/dev/null
+		new_kernel 'the last kernel'
+		[ "$(restored_kernel again)" = 'a later kernel' ]
+		initvm snapshot remove -n one again 2>/dev/null
+		[ -z "$(entries vms/one/snapshots)" ]
+	done
+}
+
 @test "kill -9 of initvm-image at any point of a restore: the disk is as it was or restored, and its kernel fits" {
 	local old new i kernel pid seen=
+	new_kernel 'kernel of one'
 	new=$(sum "$(image)")
 	initvm snapshot create -n one first 2>/dev/null
 	for i in {1..6}; do
 		qemu-io -f qcow2 -c 'write -P 7 1M 5M' "$(image)" >/dev/null
 		old=$(sum "$(image)")
-		rm -rf "$INITVM_HOME"/vms/one/boot-*
-		initvm daemon stop
-		sed -i 's/,"bootFolder":"[^"]*"//' "$INITVM_HOME/vms/one/vm.json"
-		echo 'a later kernel' >"$INITVM_HOME/vms/one/kernel.new"
-		mv "$INITVM_HOME/vms/one/kernel.new" "$INITVM_HOME/vms/one/kernel"
-		initvm list
+		new_kernel 'a later kernel'
 		initvm snapshot restore -n one first --json >"$BATS_TEST_TMPDIR/k" 2>&1 3>&- &
 		pid=$!
 		kill_a_moment_later $((2 * i))

@@ -25,6 +25,7 @@ setup_file() {
 	make_image newer "$BATS_FILE_TMPDIR/newer.qcow2"
 	echo 'kernel of old' >"$folder/kernel"
 	echo 'initrd of old' >"$folder/initrd"
+	qemu-img snapshot -c mine "$folder/buildenv.img"
 	mkdir -p "$folder/snapshots/mine"
 	printf '{"name":"one","uuid":"%s","image":"none","suite":"none","architecture":"%s","commandLine":"root=UUID=%s ro","acceleration":"tcg","memory":268435456,"cpus":1,"size":67108864,"created":1}\n' \
 		"$(cat /proc/sys/kernel/random/uuid)" "$(dpkg --print-architecture)" "$disk_uuid" >"$folder/vm.json"

@@ -4,6 +4,7 @@
 #include "daemon/vm_boot.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/util.h"
 #include "scratch.h"
 
@@ -58,7 +59,8 @@ static void test_restored(void **state)
         free(r.boot_folder);
 }
 
-static void test_kept_once(void **state)
+/* For a name that is taken: those of the snapshot that is there stay, until initvm-image has seen that it is gone. */
+static void test_prepared(void **state)
 {
         const char *folder = *state;
         struct vm_record r = {.name = (char *)"a", .command_line = (char *)"ro"};
@@ -66,20 +68,65 @@ static void test_kept_once(void **state)
         write_files(folder, "first");
         assert_return_code(snapshot_boot_keep(&r, folder, "one", NULL), 0);
         write_files(folder, "second");
-        assert_return_code(snapshot_boot_keep(&r, folder, "one", NULL), 0); /* the name is taken */
+        assert_return_code(snapshot_boot_prepare(&r, folder, "one", NULL), 0);
+        snapshot_boot_unprepare(folder, "one");
+        assert_return_code(snapshot_boot_prepare(&r, folder, "one", NULL), 0);
         snapshot_boot_restore(&r, folder, "one");
         assert_kernel(&r, folder, "first");
+        free(take_ptr(r.boot_folder));
+        snapshot_boot_restore(&r, folder, ".new-one");
+        assert_kernel(&r, folder, "second");
         free(r.boot_folder);
+}
+
+static void test_kept_anew(void **state)
+{
+        const char *folder = *state;
+        struct vm_record r = {.name = (char *)"a", .command_line = (char *)"ro"};
+
+        write_files(folder, "of a snapshot that is gone");
+        assert_return_code(snapshot_boot_keep(&r, folder, "one", NULL), 0);
+        write_files(folder, "new");
+        assert_return_code(snapshot_boot_keep(&r, folder, "one", NULL), 0);
+        snapshot_boot_restore(&r, folder, "one");
+        assert_kernel(&r, folder, "new");
+        free(r.boot_folder);
+}
+
+static void test_swept(void **state)
+{
+        static const char text[] = "[{\"name\":\"one\"},{\"name\":\"two\"}]";
+        const char *folder = *state;
+        struct vm_record r = {.name = (char *)"a", .command_line = (char *)"ro"};
+        autojson struct json_object *snapshots = json_parse(text, strlen(text), NULL);
+
+        snapshot_boot_sweep(folder, snapshots); /* nothing was ever kept */
+        write_files(folder, "first");
+        for (const char *const *name = (const char *const[]){"one", "three", "two", NULL}; *name; name++)
+                assert_return_code(snapshot_boot_keep(&r, folder, *name, NULL), 0);
+        assert_return_code(snapshot_boot_prepare(&r, folder, "one", NULL), 0);
+        snapshot_boot_sweep(folder, snapshots);
+        for (const char *const *name = (const char *const[]){"one", "two", NULL}; *name; name++) {
+                autofree char *path = xasprintf("%s/snapshots/%s/kernel", folder, *name);
+
+                assert_return_code(access(path, F_OK), 0);
+        }
+        for (const char *const *name = (const char *const[]){"three", ".new-one", NULL}; *name; name++) {
+                autofree char *path = xasprintf("%s/snapshots/%s", folder, *name);
+
+                assert_int_equal(access(path, F_OK), -1);
+        }
 }
 
 static void test_lost(void **state)
 {
         const char *folder = *state;
         struct vm_record r = {.name = (char *)"a", .command_line = (char *)"ro"};
+        autojson struct json_object *none = json_parse("[]", 2, NULL);
 
         write_files(folder, "own");
         assert_return_code(snapshot_boot_keep(&r, folder, "one", NULL), 0);
-        snapshot_boot_remove(folder, "one");
+        snapshot_boot_sweep(folder, none);
         snapshot_boot_restore(&r, folder, "one");
         assert_null(r.boot_folder);
         assert_kernel(&r, folder, "own");
@@ -105,7 +152,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_restored, scratch_setup, scratch_teardown),
-                cmocka_unit_test_setup_teardown(test_kept_once, scratch_setup, scratch_teardown),
+                cmocka_unit_test_setup_teardown(test_prepared, scratch_setup, scratch_teardown),
+                cmocka_unit_test_setup_teardown(test_kept_anew, scratch_setup, scratch_teardown),
+                cmocka_unit_test_setup_teardown(test_swept, scratch_setup, scratch_teardown),
                 cmocka_unit_test_setup_teardown(test_lost, scratch_setup, scratch_teardown),
                 cmocka_unit_test_setup_teardown(test_lock, scratch_setup, scratch_teardown),
         };
