@@ -11,6 +11,7 @@
 #include "image/qemu_img.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,15 +239,19 @@ static int write_files(const struct act *a, struct error *err)
         return look_inside(a, "write", a->parameters, err);
 }
 
-/* zstd: smaller than qcow2's first compression and several times as fast; QEMU reads it since 5.1 (qemu-img(1)). */
+/* The file that becomes FILE when it is whole has a name of its own, so that nobody else's is touched, another export's included.
+ * zstd: smaller than qcow2's first compression and several times as fast; QEMU reads it since 5.1 (qemu-img(1)). */
 static int export(const struct act *a, struct error *err)
 {
-        autofree char *temporary = file_copy_name(a->request->file);
+        autofree char *temporary = xasprintf("%s.XXXXXX", a->request->file);
+        autoclose int fd = mkostemp(temporary, O_CLOEXEC);
         const char *const words[] = {
                 "convert",         "-p",      "-c", "-f", QEMU_IMG_FORMAT, "-O", QEMU_IMG_FORMAT, "-o", "compression_type=zstd",
                 a->request->image, temporary, NULL};
         int r;
 
+        if (fd < 0)
+                return error_errno(err, errno, "cannot make a file beside '%s'", a->request->file);
         run_stage(a->run, "export", "writing a compressed copy");
         r = qemu_img(a->run, words, err);
         if (r == 0)

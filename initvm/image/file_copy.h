@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-/* The name of a copy of `path` that is being made, in the same folder. What is interrupted leaves it; it is removed when the next
- * one is made, and for a VM's image when the daemon starts. Owned. */
+/* The name of a copy of a VM's image that is being made, in the VM's folder. What is interrupted leaves it; it is removed when
+ * the next one is made, and when the daemon starts. Owned. */
 char *file_copy_name(const char *path);
 
 /* Copies the file with its holes; shares its blocks where the file system can (ioctl_ficlone(2)). ERR_NO_SPACE, with how much is

@@ -110,6 +110,28 @@ snapshots() { initvm snapshot list -n one --json | sed 's/.*"name":"\([^"]*\)".*
 	initvm snapshot remove -n one kept 2>/dev/null
 }
 
+@test "export: nothing but its file is touched, and two to one file do not harm each other" {
+	make_vm two
+	initvm daemon stop
+	initvm list
+	echo 'of the user' >"$BATS_TEST_TMPDIR/slow.qcow2.new"
+	begin_export
+	kill -INT "$export_pid"
+	kill -CONT "$child"
+	wait "$export_pid" || true
+	grep -q 'of the user' "$BATS_TEST_TMPDIR/slow.qcow2.new"
+
+	begin_export
+	run initvm disk export -n two "$BATS_TEST_TMPDIR/slow.qcow2"
+	expect 0
+	[ "$(sum "$BATS_TEST_TMPDIR/slow.qcow2")" = "$(sum "$INITVM_HOME/vms/two/buildenv.img")" ]
+	kill -CONT "$child"
+	wait "$export_pid"
+	[ "$(sum "$BATS_TEST_TMPDIR/slow.qcow2")" = "$(sum "$(image)")" ]
+	grep -q 'of the user' "$BATS_TEST_TMPDIR/slow.qcow2.new"
+	initvm destroy --yes -n two
+}
+
 @test "a disk is not made smaller" {
 	run initvm disk resize -n one 100M
 	expect 2 'cannot become smaller'
