@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/disk_lock.h"
+#include "daemon/disk_size.h"
 #include "daemon/import.h"
 #include "daemon/progress.h"
 #include "daemon/snapshot_boot.h"
@@ -56,11 +57,23 @@ static void finish(struct vm_disk *d, struct json_object *result, const struct e
         done(userdata, result, err ? &copy : NULL);
 }
 
+/* The image has it right, whatever became of the work. */
+static void take_size(struct vm_record *record, const char *folder)
+{
+        uint64_t size = disk_size(folder);
+        struct error err = ERROR_INIT;
+
+        if (size == 0 || size == record->size)
+                return;
+        record->size = size;
+        if (vm_record_save(record, folder, &err) < 0)
+                log_warning("VM '%s': %s", record->name, err.message);
+}
+
 /* What the daemon has besides the image follows it. */
 static int follow(struct vm_disk *d, struct json_object *result, const struct error *failed, struct error *err)
 {
         struct vm *vm = d->vm;
-        uint64_t size = json_get_u64(result, "virtual", 0);
         struct json_object *snapshots = json_get(result, "snapshots");
 
         if (streq(d->options.method, "Import") && import_complete(&vm->record, vm->folder, err) < 0)
@@ -71,10 +84,7 @@ static int follow(struct vm_disk *d, struct json_object *result, const struct er
                 snapshot_boot_unprepare(vm->folder, d->snapshot);
         if (snapshots)
                 snapshot_boot_sweep(vm->folder, snapshots);
-        if (size > 0) {
-                vm->record.size = size;
-                vm_save_record(vm);
-        }
+        take_size(&vm->record, vm->folder);
         boot_remove_left(&vm->record, vm->folder);
         return 0;
 }
@@ -233,5 +243,6 @@ int vm_disk_recover(struct vm_record *record, const char *folder, struct error *
                 return -1;
         if (unlink(copy) == 0)
                 log_info("removed '%s', which interrupted work on a disk has left", copy);
+        take_size(record, folder);
         return 0;
 }

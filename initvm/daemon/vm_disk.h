@@ -31,5 +31,5 @@ void vm_disk_cancel(struct vm_disk *d);
 void vm_disk_drop(struct vm_disk *d);
 
 /* What interrupted work has left in the folder of a VM whose disk nobody works on: an import that was committed is completed
- * (import.h), the rest removed. */
+ * (import.h), the rest removed; the record gets the size that the disk has. */
 int vm_disk_recover(struct vm_record *record, const char *folder, struct error *err);

@@ -206,9 +206,12 @@ static int resize(const struct act *a, struct error *err)
                         format_size(qemu_img_virtual_size(info)));
         run_stage(a->run, "image", "growing the image");
         /* Of the same size: perhaps the image was grown, and the rest was interrupted. */
-        if ((a->request->size > qemu_img_virtual_size(info) && qemu_img(a->run, words, err) < 0) ||
-            look_inside(a, "grow", a->parameters, err) < 0)
+        if (a->request->size > qemu_img_virtual_size(info) && qemu_img(a->run, words, err) < 0)
                 return -1;
+        /* Whether the rest can follow is seen from the inside only, by an appliance that keeps the size it was started with. */
+        if (look_inside(a, "grow", a->parameters, err) < 0)
+                return error_prefix(err, "the disk has %s now, which stays, but its file system has not grown",
+                                    format_size(a->request->size));
         run_commit(a->run);
         return add_file(a, err);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/disk_lock.h"
+#include "daemon/disk_size.h"
 #include "daemon/snapshot_boot.h"
 #include "daemon/vm_boot.h"
 
@@ -148,6 +149,23 @@ static void test_lock(void **state)
         assert_return_code(disk_lock_check(folder, "a", &err), 0);
 }
 
+static void test_size(void **state)
+{
+        /* The first 32 bytes of an image of 5 GiB. */
+        static const char header[] = "QFI\xfb\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\20\0\0\0\1\x40\0\0\0";
+        const char *folder = *state;
+        autofree char *path = xasprintf("%s/buildenv.img", folder);
+
+        assert_int_equal(disk_size(folder), 0);
+        assert_return_code(file_write_atomic(path, 0600, header, 31, NULL), 0);
+        assert_int_equal(disk_size(folder), 0);
+        assert_return_code(file_write_atomic(path, 0600, header, 32, NULL), 0);
+        assert_int_equal(disk_size(folder), 5ull << 30);
+        assert_return_code(
+                file_write_atomic(path, 0600, "QFI\0\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\20\0\0\0\1\x40\0\0\0", 32, NULL), 0);
+        assert_int_equal(disk_size(folder), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -157,6 +175,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_swept, scratch_setup, scratch_teardown),
                 cmocka_unit_test_setup_teardown(test_lost, scratch_setup, scratch_teardown),
                 cmocka_unit_test_setup_teardown(test_lock, scratch_setup, scratch_teardown),
+                cmocka_unit_test_setup_teardown(test_size, scratch_setup, scratch_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
