@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "image/guest.h"
 
+#include "image/fstab.h"
 #include "image/qemu_img.h"
 
 #include <stdarg.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 
 #define ONE_CPU 1
+
+#define FSTAB_MAX ((size_t)1 << 20)
 
 static const struct operation {
         const char *name;
@@ -108,25 +111,34 @@ static int no_system(struct guest *guest, struct error *err)
         return error_set(err, ERR_UNSUPPORTED, "no operating system was found on the image");
 }
 
-int guest_find_system(struct guest *guest, struct error *err)
+/* Of several systems only those on the root file system that is known, if one is. */
+static void choose_roots(struct guest *guest, char **roots)
 {
-        char **roots, *type, *device;
-        bool is_linux;
+        size_t n = 0;
 
-        if (guest->root)
-                return 0;
-        device = guest->uuid ? guestfs_findfs_uuid(guest->g, guest->uuid) : NULL;
-        if (device) {
-                guest->root = xstrdup(device);
+        for (char **root = roots; *root; root++) {
+                char *device = guestfs_mountable_device(guest->g, *root); /* it may be a subvolume */
+
+                if (!guest->root || streq(device, guest->root))
+                        roots[n++] = *root;
+                else
+                        free(*root);
                 free(device);
-                return 0;
         }
-        guest->uuid = NULL;
+        roots[n] = NULL;
+}
+
+/* The system that is on the image becomes guest->root, as inspection names it. */
+static int inspect(struct guest *guest, struct error *err)
+{
+        char **roots, *type;
+        bool is_linux;
 
         guest_stage("inspect", "looking for the system on the image");
         roots = guestfs_inspect_os(guest->g);
         if (!roots)
                 return guest_failed(guest, err, "the image cannot be inspected");
+        choose_roots(guest, roots);
         if (!roots[0] || roots[1]) {
                 size_t n = strv_length(roots);
 
@@ -140,10 +152,44 @@ int guest_find_system(struct guest *guest, struct error *err)
         type = guestfs_inspect_get_type(guest->g, roots[0]);
         is_linux = streq(type, "linux");
         free(type);
+        free(take_ptr(guest->root));
         if (is_linux)
                 guest->root = xstrdup(roots[0]);
         free_strings(roots);
         return is_linux ? 0 : error_set(err, ERR_UNSUPPORTED, "the system on the image is not Linux");
+}
+
+int guest_find_system(struct guest *guest, struct error *err)
+{
+        char *device;
+
+        if (guest->root)
+                return 0;
+        device = guest->uuid ? guestfs_findfs_uuid(guest->g, guest->uuid) : NULL;
+        if (!device) {
+                guest->uuid = NULL;
+                return inspect(guest, err);
+        }
+        guest->root = xstrdup(device);
+        free(device);
+        return 0;
+}
+
+/* Of the mounted root file system: whether it is the whole system, without others and without subvolumes, one of which is the
+ * system. What inspection takes under emulation is worth asking that. */
+static bool is_whole(struct guest *guest)
+{
+        char *type = guestfs_vfs_type(guest->g, guest->root), *text = NULL;
+        bool whole = type && !streq(type, "btrfs");
+        size_t n = 0;
+
+        if (whole && guestfs_is_file(guest->g, "/etc/fstab") == 1) {
+                text = guestfs_read_file(guest->g, "/etc/fstab", &n);
+                whole = text && n <= FSTAB_MAX && !fstab_has_more(text);
+        }
+        free(type);
+        free(text);
+        return whole;
 }
 
 static int by_length(const void *a, const void *b)
@@ -160,10 +206,16 @@ int guest_mount(struct guest *guest, struct error *err)
 
         if (guest_find_system(guest, err) < 0)
                 return -1;
-        if (guest->uuid)
-                return guestfs_mount_options(guest->g, "discard", guest->root, "/") == 0
-                               ? 0
-                               : guest_failed(guest, err, "the root file system on '%s' cannot be mounted", guest->root);
+        if (guest->uuid) {
+                if (guestfs_mount_options(guest->g, "discard", guest->root, "/") < 0)
+                        return guest_failed(guest, err, "the root file system on '%s' cannot be mounted", guest->root);
+                if (is_whole(guest))
+                        return 0;
+                if (guestfs_umount_all(guest->g) < 0)
+                        return guest_failed(guest, err, "the root file system cannot be unmounted");
+                if (inspect(guest, err) < 0)
+                        return -1;
+        }
         mounts = guestfs_inspect_get_mountpoints(guest->g, guest->root);
         if (!mounts)
                 return guest_failed(guest, err, "the mount points of the image cannot be told");

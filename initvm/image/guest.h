@@ -31,15 +31,14 @@ int guest_failed(struct guest *guest, struct error *err, const char *fmt, ...) _
  * there are several, it is encrypted, it is another system. */
 int guest_find_system(struct guest *guest, struct error *err);
 
-/* The same, and mounts it; with the other file systems of its fstab(5) when it had to be looked for. */
+/* The same, and mounts it, with the other file systems of its fstab(5). Nothing may be mounted. */
 int guest_mount(struct guest *guest, struct error *err);
 
 /* What os-release(5) of the mounted system says, without quotes. Owned; NULL when it does not. */
 char *guest_os_release(struct guest *guest, const char *key);
 
-/* Of the mounted system: whether /boot has a kernel with its initrd; the newest such, as `kernel` and `initrd` into a folder of
- * the host. ERR_UNSUPPORTED when there is none. */
-bool guest_has_kernel(struct guest *guest);
+/* Of the mounted system: the newest kernel in /boot that has an initrd, with that, as `kernel` and `initrd` into a folder of the
+ * host. ERR_UNSUPPORTED when there is none. */
 int guest_take_boot(struct guest *guest, const char *folder, struct error *err);
 
 /* Writes a file of the mounted system: whole, or it stays as it is. Its folder is made if need be. */

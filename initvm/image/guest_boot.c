@@ -5,20 +5,6 @@
 
 #include <stdlib.h>
 
-static char *newest(struct guest *guest)
-{
-        autostrv char **names = guestfs_ls(guest->g, "/boot");
-
-        return names ? boot_newest_of(names, true) : NULL;
-}
-
-bool guest_has_kernel(struct guest *guest)
-{
-        autofree char *release = newest(guest);
-
-        return release != NULL;
-}
-
 static int take(struct guest *guest, const char *from, const char *folder, const char *name, struct error *err)
 {
         autofree char *to = xasprintf("%s/%s", folder, name);
@@ -28,7 +14,8 @@ static int take(struct guest *guest, const char *from, const char *folder, const
 
 int guest_take_boot(struct guest *guest, const char *folder, struct error *err)
 {
-        autofree char *release = newest(guest), *kernel = NULL, *initrd = NULL;
+        autostrv char **names = guestfs_ls(guest->g, "/boot");
+        autofree char *release = names ? boot_newest_of(names, true) : NULL, *kernel = NULL, *initrd = NULL;
 
         if (!release)
                 return error_set(err, ERR_UNSUPPORTED, "there is no kernel with an initrd in the image's /boot");

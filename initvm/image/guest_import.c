@@ -21,22 +21,14 @@ static int check_sound(struct json_object *result, struct error *err)
         return 0;
 }
 
-/* With the others, when /boot is one of them. */
 static int mount(struct guest *guest, struct error *err)
 {
         if (guest_mount(guest, err) < 0)
                 return -1;
-        if (!guest->uuid)
-                return error_set(err, ERR_UNSUPPORTED,
-                                 "the image was not exported from this VM, whose root file system has another UUID: make a VM of "
-                                 "it with 'initvm create --from'");
-        if (guest_has_kernel(guest))
-                return 0;
-        if (guestfs_umount_all(guest->g) < 0)
-                return guest_failed(guest, err, "the file systems cannot be unmounted");
-        guest->uuid = NULL;
-        free(take_ptr(guest->root));
-        return guest_mount(guest, err);
+        return guest->uuid ? 0
+                           : error_set(err, ERR_UNSUPPORTED,
+                                       "the image was not exported from this VM, whose root file system has another UUID: make a "
+                                       "VM of it with 'initvm create --from'");
 }
 
 int guest_import(struct guest *guest, const struct image_request *request, struct json_object *result, struct error *err)
