@@ -153,7 +153,7 @@ static void test_limits_of_the_machine(void **state)
         assert_string_equal(json_get_string(one, "result", ""), "oom");
         assert_non_null(strstr(json_get_string(one, "message", ""), "the VM ran out of memory"));
         assert_string_equal(json_get_string(two, "result", ""), "disk-full");
-        assert_non_null(strstr(json_get_string(two, "message", ""), "make a larger VM"));
+        assert_non_null(strstr(json_get_string(two, "message", ""), "initvm disk resize"));
 }
 
 static void test_outcome(void **state)
