@@ -254,9 +254,20 @@ static size_t running_on(const struct jobs *j, const char *vm)
         return n;
 }
 
-uint64_t jobs_limit(const struct jobs *j, const char *vm)
+/* 0 for as many as it has CPUs. */
+static uint64_t limit_of(const struct jobs *j, const char *vm)
 {
         return json_get_u64(j->limits, vm, 0);
+}
+
+int jobs_get_limit(const struct jobs *j, const char *vm, uint64_t *ret, struct error *err)
+{
+        struct job_machine machine;
+
+        if (j->machines.find(j->machines.userdata, vm, &machine, err) < 0)
+                return -1;
+        *ret = limit_of(j, vm);
+        return 0;
 }
 
 static char *limits_path(const struct jobs *j)
@@ -268,7 +279,7 @@ int jobs_set_limit(struct jobs *j, const char *vm, uint64_t limit, struct error 
 {
         autofree char *path = limits_path(j), *text = NULL;
         struct job_machine machine;
-        uint64_t before = jobs_limit(j, vm);
+        uint64_t before = limit_of(j, vm);
         int r;
 
         if (limit > JOBS_LIMIT_MAX)
@@ -311,7 +322,7 @@ static struct job *first_waiting(const struct jobs *j, char *const *full)
 
 static uint64_t slots(const struct jobs *j, const char *vm, uint64_t cpus)
 {
-        uint64_t limit = jobs_limit(j, vm);
+        uint64_t limit = limit_of(j, vm);
 
         return limit > 0 ? limit : MAX(cpus, 1u);
 }

@@ -53,7 +53,7 @@ void jobs_trim(struct jobs *j, const char *vm);
 
 /* How many jobs the VM runs at once: 0 for as many as it has CPUs. Kept over the daemon's end. */
 #define JOBS_LIMIT_MAX 1000u
-uint64_t jobs_limit(const struct jobs *j, const char *vm);
+int jobs_get_limit(const struct jobs *j, const char *vm, uint64_t *ret, struct error *err);
 int jobs_set_limit(struct jobs *j, const char *vm, uint64_t limit, struct error *err);
 
 /* The bytes that its files take. Blocks a little. */

@@ -2,7 +2,6 @@
 /* Build jobs, as the interface has them. */
 #include "base/log.h"
 #include "daemon/jobs.h"
-#include "daemon/manager.h"
 #include "daemon/methods_private.h"
 
 #include <json-c/json.h>
@@ -317,11 +316,12 @@ int methods_limit_jobs(struct call *call, struct json_object *parameters, void *
                 {"limit", JSON_FIELD_U64, 0, &limit},
         };
 
-        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0 || !manager_find(d->manager, name, err) ||
-            (limit != UINT64_MAX && jobs_set_limit(d->jobs, name, limit, err) < 0))
+        if (methods_read(parameters, fields, ARRAY_SIZE(fields), err) < 0 ||
+            (limit != UINT64_MAX && jobs_set_limit(d->jobs, name, limit, err) < 0) ||
+            jobs_get_limit(d->jobs, name, &limit, err) < 0)
                 return -1;
         o = json_new();
-        json_add_u64(o, "limit", jobs_limit(d->jobs, name));
+        json_add_u64(o, "limit", limit);
         call_reply(call, o);
         return 0;
 }
