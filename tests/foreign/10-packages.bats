@@ -16,7 +16,7 @@ setup_file() {
 	apt-get "${options[@]}" update
 	apt-get "${options[@]}" source --download-only hello
 	# Made in a VM that is emulated itself it would take more than an hour.
-	[[ " $(names)" = *' trixie-armhf '* ]] || chroot_ import trixie-armhf "$("$TREE/tests/lib/foreign-rootfs" --build armhf | tail -n 1)"
+	[[ " $(names)" = *' trixie-armhf '* ]] || chroot_ import trixie-armhf "$("$TREE/tests/lib/foreign-rootfs" --build "$PWD"/hello_*.dsc armhf | tail -n 1)"
 }
 
 setup() {

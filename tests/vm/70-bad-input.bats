@@ -128,7 +128,7 @@ create_and_fill() {
 
 @test "--keep: what a create that failed has made can be looked into, and the next one takes its place" {
 	cat "$BATS_FILE_TMPDIR/base.cfg" - >"$BATS_TEST_TMPDIR/early.cfg" <<-'END'
-		d-i preseed/early_command string echo made >/root/made; exit 4
+		d-i preseed/early_command string echo so far and no further; exit 4
 	END
 	run initvm create -n bad --preseed "$BATS_TEST_TMPDIR/early.cfg" --size 8G --keep
 	expect 1 early_command
@@ -137,7 +137,8 @@ create_and_fill() {
 	[ -z "$(entries creating)" ]
 	[ -z "$(processes qemu-)" ]
 	qemu-img check -q "$INITVM_HOME/failed/bad/buildenv.img"
-	grep -q early_command "$INITVM_HOME/failed/bad/console.log"
+	grep -q "so far and no further" "$INITVM_HOME/failed/bad/provision.log"
+	[ -s "$INITVM_HOME/failed/bad/console.log" ]
 	run create --mirror http://127.0.0.1:1/debian
 	failed_with '127\.0\.0\.1:1'
 	[ -z "$(entries failed)" ]
