@@ -59,8 +59,8 @@ struct create {
         uint64_t stage_started;
         bool cancelled;
         bool ending;  /* failed: only the cleaning up is left */
-        bool kept;    /* ... and all that was made is in `failed` */
         bool killing; /* ... and has begun */
+        bool kept;    /* ... and has left all that was made in `failed` */
         struct error err;
 };
 

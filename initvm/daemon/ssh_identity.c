@@ -10,13 +10,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* A short script under emulation. */
 #define GUEST_TIMEOUT_MS 60000u
 
-/* What the guest may print: a few host keys of some hundred bytes each. It is held in memory, so that it cannot grow beyond. */
+/* Of what the guest prints; a host key has some hundred bytes. */
 #define HOST_KEYS_MAX 16u
 
 #define KEY_FILE_MAX (64 * 1024)
